@@ -1,0 +1,6 @@
+//! What every part of the fleet agrees on: the generated protocol types, ids and units, limits, the mapping of
+//! errors to gRPC status, telemetry set-up and the client.
+//!
+//! Depends on no model code and on no store.
+
+pub mod proto;
