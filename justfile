@@ -1,0 +1,32 @@
+# One verb a need. `just` alone lists them. CI runs `.ci/run`, which is `just ci`.
+
+_default:
+    @just --list
+
+# The main job on the embedded defaults: photos in, pictures out.
+demo *ARGS:
+    cargo run --release -- demo {{ARGS}}
+
+# Installs what the tests need, then runs every test.
+test *ARGS:
+    tests/run {{ARGS}}
+
+# What CI runs: format, lint, every test.
+ci:
+    .ci/run
+
+fmt:
+    cargo fmt --all
+
+lint:
+    cargo fmt --all --check
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+
+# Licences, bans and sources of every dependency (needs cargo-deny; the advisory check needs the network).
+deny *ARGS:
+    cargo deny --locked check {{ARGS}} licenses bans sources
+
+# Holds the model against the reference folders and prints a table of groups, errors and limits.
+parity *DIRS="tests/fixtures/tiny-a tests/fixtures/tiny-sd15 tests/fixtures/tiny-v":
+    cargo build --release --locked
+    for dir in {{DIRS}}; do target/release/likeness parity "$dir" || exit 1; done
