@@ -3,4 +3,12 @@
 //!
 //! Depends on no model code and on no store.
 
+pub mod artifacts;
+pub mod backoff;
+pub mod client;
+pub mod errors;
+pub mod ids;
+pub mod limits;
 pub mod proto;
+pub mod telemetry;
+pub mod watch;

@@ -1,0 +1,3 @@
+//! Runs the coordinator.
+
+fn main() {}

@@ -1,0 +1,71 @@
+//! What a submit may ask for, in one place: the limits, the documented defaults, and the checks that name every
+//! offending field at once.
+//!
+//! Checks here need the request alone. Whether photos and people exist is the coordinator's to look up; whether a
+//! size suits the model is the worker's.
+
+mod checks;
+mod generation;
+mod inversion;
+
+pub use checks::{Checks, Violations};
+pub use generation::fill_generation;
+pub use inversion::fill_inversion;
+
+/// Largest artifact, in bytes.
+pub const MAX_ARTIFACT_BYTES: u64 = 32 * 1024 * 1024;
+/// Largest piece of an upload or download message, in bytes.
+pub const MAX_CHUNK_BYTES: usize = 1024 * 1024;
+/// Size of the pieces that we send, in bytes.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+/// Largest gRPC message either way, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Largest checkpoint that travels in a beat, in bytes.
+pub const MAX_CHECKPOINT_BYTES: usize = 64 * 1024;
+/// Longest `media_type`, in bytes.
+pub const MAX_MEDIA_TYPE_BYTES: usize = 128;
+
+/// Photos of one inversion: at least.
+pub const MIN_PHOTOS: usize = 3;
+/// Photos of one inversion: at most.
+pub const MAX_PHOTOS: usize = 64;
+/// Training iterations, at most.
+pub const MAX_INVERSION_STEPS: u32 = 10_000;
+/// Training iterations where the request does not say.
+pub const DEFAULT_INVERSION_STEPS: u32 = 400;
+/// Photos in one iteration, at most.
+pub const MAX_BATCH_SIZE: u32 = 64;
+/// Photos in one iteration where the request does not say (or all photos, where there are fewer).
+pub const DEFAULT_BATCH_SIZE: u32 = 8;
+/// Adam's learning rate where the request does not say.
+pub const DEFAULT_LEARNING_RATE: f64 = 5e-3;
+/// Weight of the L2 penalty where the request does not say.
+pub const DEFAULT_L2_WEIGHT: f64 = 0.01;
+/// Base of the log-norm parameterisation where the request does not say.
+pub const DEFAULT_LOG_NORM_BASE: f64 = 2.71;
+/// The text that stands for a person where the request does not say.
+pub const DEFAULT_PLACEHOLDER: &str = "sks";
+/// The phrase whose vectors an inversion starts from where the request does not say.
+pub const DEFAULT_START_PHRASE: &str = "human face";
+
+/// Pictures of one generation, at most.
+pub const MAX_PICTURES: u32 = 64;
+/// Sampler steps, at most.
+pub const MAX_SAMPLER_STEPS: u32 = 1000;
+/// Sampler steps where the request does not say.
+pub const DEFAULT_SAMPLER_STEPS: u32 = 50;
+/// Classifier-free guidance where the request does not say.
+pub const DEFAULT_GUIDANCE_SCALE: f64 = 7.5;
+/// Classifier-free guidance, at most.
+pub const MAX_GUIDANCE_SCALE: f64 = 100.0;
+/// Width and height of a picture in pixels: at least.
+pub const MIN_PICTURE_SIDE: u32 = 8;
+/// Width and height of a picture in pixels: at most.
+pub const MAX_PICTURE_SIDE: u32 = 2048;
+/// Longest prompt, in bytes.
+pub const MAX_PROMPT_BYTES: usize = 8 * 1024;
+/// People bound in one generation, at most.
+pub const MAX_BOUND_PEOPLE: usize = 8;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! Defaults are written, and every fault is named.
+
+use super::*;
+use crate::ids::Digest;
+use crate::proto::{
+    Consent, GenerationSpec, InversionSpec, LogNormParameterisation, Parameterisation, PersonBinding,
+    Sampler, parameterisation, start,
+};
+
+fn inversion() -> InversionSpec {
+    InversionSpec {
+        photo_digests: (0..5u8).map(|i| Digest::of(&[i]).to_string()).collect(),
+        person_name: "anna".to_owned(),
+        consent: Some(Consent {
+            version: "1".to_owned(),
+            statement_sha256: Digest::of(b"I agree").to_string(),
+        }),
+        ..InversionSpec::default()
+    }
+}
+
+fn fields(checks: Checks) -> Vec<String> {
+    checks.into_violations().into_iter().map(|violation| violation.field).collect()
+}
+
+#[test]
+fn an_inversion_gets_the_documented_defaults() {
+    let mut checks = Checks::new();
+    let spec = fill_inversion(Some(InversionSpec { seed: 7, ..inversion() }), &mut checks);
+    assert_eq!(fields(checks), Vec::<String>::new());
+    assert_eq!((spec.steps, spec.batch_size), (Some(400), Some(5)));
+    assert_eq!((spec.learning_rate, spec.norm_learning_rate), (Some(5e-3), Some(5e-3)));
+    assert_eq!((spec.placeholder.as_str(), spec.templates.as_str()), ("sks", "face"));
+    assert_eq!(spec.flip, Some(true));
+    let Some(start::Kind::Face(face)) = spec.start.and_then(|start| start.kind) else { panic!("not a face") };
+    assert_eq!(face.phrase, "human face");
+    let kind = spec.parameterisation.and_then(|given| given.kind);
+    assert_eq!(kind, Some(parameterisation::Kind::LogNorm(LogNormParameterisation { base: Some(2.71) })));
+}
+
+#[test]
+fn every_fault_of_an_inversion_is_named_at_once() {
+    let spec = InversionSpec {
+        photo_digests: vec!["xyz".to_owned(), Digest::of(b"").to_string()],
+        person_name: "an/na".to_owned(),
+        placeholder: "two words".to_owned(),
+        steps: Some(0),
+        batch_size: Some(65),
+        learning_rate: Some(f64::NAN),
+        norm_learning_rate: Some(-1.0),
+        templates: "none".to_owned(),
+        parameterisation: Some(Parameterisation {
+            kind: Some(parameterisation::Kind::LogNorm(LogNormParameterisation { base: Some(1.0) })),
+        }),
+        consent: None,
+        ..InversionSpec::default()
+    };
+    let mut checks = Checks::new();
+    fill_inversion(Some(spec), &mut checks);
+    assert_eq!(
+        fields(checks),
+        [
+            "spec.photo_digests",
+            "spec.photo_digests[0]",
+            "spec.person_name",
+            "spec.placeholder",
+            "spec.parameterisation.log_norm.base",
+            "spec.steps",
+            "spec.batch_size",
+            "spec.learning_rate",
+            "spec.norm_learning_rate",
+            "spec.templates",
+            "spec.consent",
+        ]
+    );
+}
+
+#[test]
+fn a_generation_gets_the_documented_defaults() {
+    let mut checks = Checks::new();
+    let spec = GenerationSpec { prompt: "a photo of sks".to_owned(), ..GenerationSpec::default() };
+    let spec = fill_generation(Some(spec), &mut checks);
+    assert_eq!(fields(checks), Vec::<String>::new());
+    assert_eq!((spec.pictures, spec.steps, spec.guidance_scale), (Some(1), Some(50), Some(7.5)));
+    assert_eq!(spec.sampler(), Sampler::Ddim);
+    assert_eq!((spec.width, spec.height), (None, None));
+}
+
+#[test]
+fn every_fault_of_a_generation_is_named_at_once() {
+    let spec = GenerationSpec {
+        prompt: "x".repeat(MAX_PROMPT_BYTES + 1),
+        people: vec![PersonBinding { placeholder: String::new(), person_id: "nobody".to_owned() }],
+        pictures: Some(2),
+        seed: u64::MAX,
+        sampler: 99,
+        steps: Some(0),
+        guidance_scale: Some(0.5),
+        width: Some(0),
+        height: Some(100_000),
+        ..GenerationSpec::default()
+    };
+    let mut checks = Checks::new();
+    fill_generation(Some(spec), &mut checks);
+    assert_eq!(
+        fields(checks),
+        [
+            "spec.prompt",
+            "spec.people[0].person_id",
+            "spec.seed",
+            "spec.sampler",
+            "spec.steps",
+            "spec.guidance_scale",
+            "spec.width",
+            "spec.height",
+        ]
+    );
+}
+
+#[test]
+fn a_missing_spec_is_a_violation_of_its_own() {
+    let mut checks = Checks::new();
+    fill_inversion(None, &mut checks);
+    fill_generation(None, &mut checks);
+    assert_eq!(fields(checks), ["spec", "spec"]);
+}
