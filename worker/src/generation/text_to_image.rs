@@ -1,0 +1,137 @@
+//! One picture from a prompt: noise of a seed, one UNet call a step, the VAE at the end.
+
+use burn::tensor::{FloatDType, Tensor, TensorData};
+use likeness_diffusion::picture::{RgbPicture, to_rgb8};
+use likeness_diffusion::rng::TorchRng;
+use likeness_diffusion::samplers::Sampler;
+use likeness_diffusion::stable_diffusion::StableDiffusion;
+
+use super::context::PromptContext;
+use super::metadata::metadata;
+use super::options::{GenerationError, GenerationOptions};
+
+/// How far a picture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// UNet calls made.
+    pub calls: usize,
+    /// UNet calls in all (PNDM makes one more than its steps).
+    pub total: usize,
+}
+
+/// A picture being drawn. Latents and sampler arithmetic are f32; the UNet and the VAE run in the model's type.
+pub struct TextToImage<'m> {
+    model: &'m StableDiffusion,
+    options: GenerationOptions,
+    context: PromptContext,
+    sampler: Sampler,
+    latents: Tensor<4>,
+    calls: usize,
+}
+
+impl<'m> TextToImage<'m> {
+    /// Checks the options and encodes the prompt.
+    pub fn new(model: &'m StableDiffusion, options: GenerationOptions) -> Result<Self, GenerationError> {
+        let context = PromptContext::new(model, &options)?;
+        Self::with_context(model, options, context)
+    }
+
+    /// The same with a context that was made of the same prompt and persons.
+    pub fn with_context(
+        model: &'m StableDiffusion,
+        options: GenerationOptions,
+        context: PromptContext,
+    ) -> Result<Self, GenerationError> {
+        options.validate(model)?;
+        let sampler = Sampler::new(options.sampler, &model.scheduler_config, options.steps as usize)
+            .map_err(|error| GenerationError::Sampler(error.to_string()))?;
+        let latents = first_latents(model, &options) * sampler.init_noise_sigma();
+        Ok(Self { model, options, context, sampler, latents, calls: 0 })
+    }
+
+    /// Makes one UNet call and one sampler step.
+    pub fn step(&mut self) -> Result<Drawn, GenerationError> {
+        if self.is_drawn() {
+            return Err(self.out_of_order("there is none left"));
+        }
+        let call = self.calls;
+        let input = self.sampler.scale_model_input(self.latents.clone(), call);
+        let guided = self.options.guidance_scale > 1.0;
+        let sample = if guided { Tensor::cat(vec![input.clone(), input], 0) } else { input };
+        let rows = if guided { 2 } else { 1 };
+        let device = self.model.device();
+        let times = vec![self.sampler.timestep(call); rows];
+        let timesteps = Tensor::<1>::from_data(TensorData::new(times, [rows]), device);
+        let output = self
+            .model
+            .unet
+            .forward(sample.cast(self.model.dtype()), timesteps, self.context.hidden_states.clone())
+            .cast(FloatDType::F32);
+        let output = if guided {
+            let unconditional = output.clone().narrow(0, 0, 1);
+            let conditional = output.narrow(0, 1, 1);
+            unconditional.clone() + (conditional - unconditional) * self.options.guidance_scale
+        } else {
+            output
+        };
+        self.latents = self.sampler.step(output, call, self.latents.clone());
+        self.calls += 1;
+        Ok(self.progress())
+    }
+
+    /// UNet calls made and in all.
+    pub fn progress(&self) -> Drawn {
+        Drawn { calls: self.calls, total: self.sampler.calls() }
+    }
+
+    /// Whether every step is made.
+    pub fn is_drawn(&self) -> bool {
+        self.calls >= self.sampler.calls()
+    }
+
+    /// What the caller should know, such as the end of a prompt that was cut off.
+    pub fn warnings(&self) -> &[String] {
+        &self.context.warnings
+    }
+
+    /// The latents as they are, `[1, C, h, w]` in f32.
+    pub fn latents(&self) -> Tensor<4> {
+        self.latents.clone()
+    }
+
+    /// Decodes the latents: `[1, 3, H, W]`, about [-1, 1], not clamped, in f32.
+    pub fn decode(&self) -> Result<Tensor<4>, GenerationError> {
+        if !self.is_drawn() {
+            return Err(self.out_of_order("the picture needs them all"));
+        }
+        let latents = self.latents.clone() / self.model.vae.scaling_factor();
+        Ok(self.model.vae.decode(latents.cast(self.model.dtype())).cast(FloatDType::F32))
+    }
+
+    /// Decodes the picture.
+    pub fn finish(self) -> Result<RgbPicture, GenerationError> {
+        let image = self.decode()?;
+        if image.clone().is_finite().bool_not().any().into_scalar::<bool>() {
+            return Err(GenerationError::NotFinite);
+        }
+        to_rgb8(image).map_err(|error| GenerationError::Picture(error.to_string()))
+    }
+
+    /// The text chunks that go into the picture's file.
+    pub fn metadata(&self, model_digest: &str) -> Vec<(String, String)> {
+        metadata(&self.options, self.options.size(self.model), model_digest)
+    }
+
+    fn out_of_order(&self, wanted: &'static str) -> GenerationError {
+        GenerationError::Order { made: self.calls, total: self.sampler.calls(), wanted }
+    }
+}
+
+/// Standard normals of the seed, as torch's CPU generator gives them: `[1, C, h, w]` in f32.
+fn first_latents(model: &StableDiffusion, options: &GenerationOptions) -> Tensor<4> {
+    let (width, height) = options.size(model);
+    let factor = model.vae_factor().max(1);
+    let shape = [1, model.latent_channels(), (height / factor) as usize, (width / factor) as usize];
+    let normals = TorchRng::new(options.seed).randn(shape.iter().product());
+    Tensor::from_data(TensorData::new(normals, shape), model.device())
+}

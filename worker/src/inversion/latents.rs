@@ -1,0 +1,139 @@
+//! Photos as the UNet sees them: the VAE's mean and deviation of each photo and of its mirror image, worked
+//! out once and kept on the host; every iteration samples them anew.
+
+use burn::tensor::{FloatDType, Tensor, TensorData};
+use likeness_diffusion::picture::RgbPicture;
+use likeness_diffusion::stable_diffusion::StableDiffusion;
+
+/// A photo that cannot be encoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LatentsError {
+    /// The picture has not the model's size.
+    #[error("photo {index} is {width}x{height} pixels, the model learns from {expected}x{expected_height}: crop and resize it first")]
+    Size {
+        /// Which photo, from 0.
+        index: usize,
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+        /// The model's width.
+        expected: u32,
+        /// The model's height.
+        expected_height: u32,
+    },
+    /// The bytes do not fill the picture.
+    #[error("photo {index} has {found} bytes of pixels, {expected} are needed")]
+    Bytes {
+        /// Which photo, from 0.
+        index: usize,
+        /// Bytes it has.
+        found: usize,
+        /// Bytes it needs.
+        expected: usize,
+    },
+    /// The device gave no numbers back.
+    #[error("the encoded photo {index} could not be read from the device: {reason}")]
+    Device {
+        /// Which photo, from 0.
+        index: usize,
+        /// What burn said.
+        reason: String,
+    },
+    /// The VAE made something that is not a number.
+    #[error("photo {index} gave values that are not finite in the VAE: use another photo, or a model in f32")]
+    NotFinite {
+        /// Which photo, from 0.
+        index: usize,
+    },
+}
+
+/// Mean and deviation of one picture's latents, each C*h*w numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moments {
+    mean: Vec<f32>,
+    deviation: Vec<f32>,
+}
+
+impl Moments {
+    /// `(mean + deviation * eps) * scaling_factor`.
+    pub fn sample(&self, eps: &[f32], scaling_factor: f64) -> Vec<f32> {
+        let scale = scaling_factor as f32;
+        self.mean.iter().zip(&self.deviation).zip(eps).map(|((m, d), e)| (m + d * e) * scale).collect()
+    }
+}
+
+/// One photo, both ways round.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PhotoLatents {
+    upright: Moments,
+    mirrored: Option<Moments>,
+}
+
+impl PhotoLatents {
+    /// The moments of the photo or of its mirror image (the photo's own where none was encoded).
+    pub fn moments(&self, mirrored: bool) -> &Moments {
+        match &self.mirrored {
+            Some(moments) if mirrored => moments,
+            _ => &self.upright,
+        }
+    }
+}
+
+/// Encodes one photo of the model's native size, with its mirror image if it may be flipped.
+pub fn encode_photo(
+    model: &StableDiffusion,
+    index: usize,
+    photo: &RgbPicture,
+    flip: bool,
+) -> Result<PhotoLatents, LatentsError> {
+    let (expected, expected_height) = model.native_size();
+    let RgbPicture { width, height, pixels } = photo;
+    if (*width, *height) != (expected, expected_height) {
+        return Err(LatentsError::Size { index, width: *width, height: *height, expected, expected_height });
+    }
+    let bytes = *width as usize * *height as usize * 3;
+    if pixels.len() != bytes {
+        return Err(LatentsError::Bytes { index, found: pixels.len(), expected: bytes });
+    }
+    let image = pixels_to_tensor(model, photo);
+    let upright = moments(model, index, image.clone())?;
+    let mirrored = if flip { Some(moments(model, index, image.flip([3]))?) } else { None };
+    Ok(PhotoLatents { upright, mirrored })
+}
+
+/// `[1, 3, H, W]` in [-1, 1], in the model's type.
+fn pixels_to_tensor(model: &StableDiffusion, photo: &RgbPicture) -> Tensor<4> {
+    let (width, height) = (photo.width as usize, photo.height as usize);
+    let values: Vec<f32> = photo.pixels.iter().map(|byte| f32::from(*byte) / 127.5 - 1.0).collect();
+    Tensor::<4>::from_data(TensorData::new(values, [1, height, width, 3]), model.device())
+        .permute([0, 3, 1, 2])
+        .cast(model.dtype())
+}
+
+fn moments(model: &StableDiffusion, index: usize, image: Tensor<4>) -> Result<Moments, LatentsError> {
+    let distribution = model.vae.encode(image);
+    let host = |tensor: Tensor<4>| {
+        let data = tensor.cast(FloatDType::F32).into_data();
+        data.to_vec::<f32>().map_err(|error| LatentsError::Device { index, reason: format!("{error:?}") })
+    };
+    let mean = host(distribution.mean)?;
+    let deviation: Vec<f32> = host(distribution.logvar)?.iter().map(|logvar| (0.5 * logvar).exp()).collect();
+    if mean.iter().chain(&deviation).any(|value| !value.is_finite()) {
+        return Err(LatentsError::NotFinite { index });
+    }
+    Ok(Moments { mean, deviation })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_the_scaled_mean_plus_deviation_times_noise() {
+        let moments = Moments { mean: vec![1.0, -2.0], deviation: vec![0.5, 0.25] };
+        assert_eq!(moments.sample(&[2.0, -4.0], 0.5), [1.0, -1.5]);
+        let photo = PhotoLatents { upright: moments.clone(), mirrored: None };
+        assert_eq!(photo.moments(true), &moments);
+    }
+}
