@@ -1,1 +1,18 @@
-//! (being written)
+//! The coordinator: takes tasks in, keeps them safe, gives them to workers, and tells everyone what became of them.
+//!
+//! `api/` is what the outside sees, one file a service; `scheduler/` brings waiting tasks and free workers together;
+//! `store/` is the only place where a task changes; `artifact_store/` keeps the bytes. No model code anywhere.
+
+mod api;
+mod artifact_store;
+mod config;
+mod coordinator;
+mod scheduler;
+pub mod store;
+
+pub use api::DescriptionError;
+pub use artifact_store::FolderError;
+pub use config::{
+    ConfigError, ConnectionConfig, CoordinatorConfig, DEFAULT_PORT, RetentionConfig, UploadConfig,
+};
+pub use coordinator::{Coordinator, Running, StartError};

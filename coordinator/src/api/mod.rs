@@ -1,0 +1,98 @@
+//! What the outside sees: one file a service, and the conversions between records and protocol messages.
+
+mod artifacts;
+mod feed;
+mod importing;
+mod listing;
+mod people;
+mod session;
+mod settling;
+mod tasks;
+mod wire;
+mod worker_sessions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use likeness_shared::errors::ServiceError;
+use likeness_shared::limits::MAX_MESSAGE_BYTES;
+use likeness_shared::proto::DESCRIPTORS;
+use likeness_shared::proto::artifacts_server::ArtifactsServer;
+use likeness_shared::proto::people_server::PeopleServer;
+use likeness_shared::proto::tasks_server::TasksServer;
+use likeness_shared::proto::worker_sessions_server::WorkerSessionsServer;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+use tonic_health::server::HealthReporter;
+
+use crate::artifact_store::ArtifactStore;
+use crate::config::CoordinatorConfig;
+use crate::scheduler::Roster;
+use crate::store::{StoreError, TaskStore};
+pub(crate) use feed::TaskFeed;
+
+/// What every service works with.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<CoordinatorConfig>,
+    pub(crate) store: Arc<dyn TaskStore>,
+    pub(crate) artifacts: Arc<ArtifactStore>,
+    pub(crate) feed: Arc<TaskFeed>,
+    pub(crate) roster: Arc<Roster>,
+    /// Work that outlives one call; awaited at shutdown.
+    pub(crate) background: TaskTracker,
+    /// Cancelled when the coordinator goes away.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Shared {
+    /// An answer of the store within the call's time.
+    async fn stored<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, ServiceError> {
+        let limit = self.config.connections.call_timeout;
+        match tokio::time::timeout(limit, asked).await {
+            Ok(answer) => answer.map_err(ServiceError::from),
+            Err(_) => Err(ServiceError::Unavailable {
+                message: format!("the task store did not answer within {} s", limit.as_secs_f64()),
+                retry_after: Duration::from_secs(1),
+            }),
+        }
+    }
+}
+
+/// Why the services cannot be put together.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot describe the services: {0}")]
+pub struct DescriptionError(#[from] tonic_reflection::server::Error);
+
+/// All services, with health and reflection.
+pub(crate) async fn routes(shared: &Shared) -> Result<(Routes, HealthReporter), DescriptionError> {
+    let tasks = TasksServer::new(tasks::TasksService::new(shared.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let people = PeopleServer::new(people::PeopleService::new(shared.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let artifacts = ArtifactsServer::new(artifacts::ArtifactsService::new(shared.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let sessions = WorkerSessionsServer::new(worker_sessions::WorkerSessionsService::new(shared.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<TasksServer<tasks::TasksService>>().await;
+    reporter.set_serving::<PeopleServer<people::PeopleService>>().await;
+    reporter.set_serving::<ArtifactsServer<artifacts::ArtifactsService>>().await;
+    reporter.set_serving::<WorkerSessionsServer<worker_sessions::WorkerSessionsService>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let routes = Routes::new(tasks)
+        .add_service(people)
+        .add_service(artifacts)
+        .add_service(sessions)
+        .add_service(health)
+        .add_service(reflection);
+    Ok((routes, reporter))
+}

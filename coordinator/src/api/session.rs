@@ -1,0 +1,147 @@
+//! One worker's session: reads what the worker says until its stream ends, then waits out the reconnect grace and
+//! gives its tasks to others.
+
+use bytes::Bytes;
+use likeness_shared::ids::{Fence, Incarnation, TaskId, WorkerId};
+use likeness_shared::limits::MAX_CHECKPOINT_BYTES;
+use likeness_shared::proto::coordinator_message::Message as ToWorker;
+use likeness_shared::proto::worker_message::Message as FromWorker;
+use likeness_shared::proto::{
+    Beat, BeatAck, Cancel, CoordinatorMessage, HeldVerdict, LeaseVerdict, TaskBeat as WireBeat, WorkerMessage,
+};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use super::Shared;
+use crate::scheduler::{Outbound, SessionId};
+use crate::store::TaskBeat;
+use crate::store::transition::BeatVerdict;
+
+/// Why a session ended, for the log.
+type Ending = String;
+
+pub(super) struct Session {
+    pub(super) shared: Shared,
+    pub(super) worker: WorkerId,
+    pub(super) incarnation: Incarnation,
+    pub(super) id: SessionId,
+    pub(super) outbox: mpsc::Sender<Outbound>,
+    pub(super) cut: CancellationToken,
+}
+
+impl Session {
+    /// Runs until the worker is gone or replaced, then sees to what it held.
+    pub(super) async fn run(self, inbox: Streaming<WorkerMessage>) {
+        let ending = self.listen(inbox).await;
+        let Self { shared, worker, incarnation, id, outbox, .. } = self;
+        shared.roster.leave(&worker, id);
+        drop(outbox);
+        tracing::info!(%worker, %incarnation, ending, "worker session ended");
+        tokio::select! {
+            // the leases stay in the store, and the worker finds another coordinator or this one again
+            () = shared.stop.cancelled() => return,
+            () = sleep(shared.config.reconnect_grace) => {}
+        }
+        if shared.roster.has(&worker, &incarnation) {
+            return;
+        }
+        match shared.stored(shared.store.worker_lost(worker.clone(), incarnation)).await {
+            Ok(lost) if lost.is_empty() => {}
+            Ok(lost) => tracing::warn!(%worker, tasks = lost.len(), "worker is lost, its tasks go to others"),
+            // the leases run out by themselves
+            Err(error) => tracing::error!(%worker, %error, "cannot requeue a lost worker's tasks"),
+        }
+    }
+
+    async fn listen(&self, mut inbox: Streaming<WorkerMessage>) -> Ending {
+        let silence = self.shared.config.lease_ttl;
+        loop {
+            let message = tokio::select! {
+                () = self.shared.stop.cancelled() => return "the coordinator goes away".to_owned(),
+                () = self.cut.cancelled() => return "cut".to_owned(),
+                () = self.outbox.closed() => return "the worker's side is closed".to_owned(),
+                message = timeout(silence, inbox.message()) => message,
+            };
+            let handled = match message {
+                Err(_) => return format!("silent for {} s", silence.as_secs_f64()),
+                Ok(Err(status)) => return format!("broken: {}", status.message()),
+                Ok(Ok(None)) => return "closed by the worker".to_owned(),
+                Ok(Ok(Some(message))) => self.handle(message).await,
+            };
+            if let Err(ending) = handled {
+                return ending;
+            }
+        }
+    }
+
+    async fn handle(&self, message: WorkerMessage) -> Result<(), Ending> {
+        match message.message {
+            Some(FromWorker::Credit(credit)) => {
+                self.shared.roster.credit(&self.worker, self.id, credit.free_slots);
+                Ok(())
+            }
+            Some(FromWorker::Beat(beat)) => self.beat(beat).await,
+            Some(FromWorker::Hello(_)) => Err("a second Hello".to_owned()),
+            // a later version's message: the range that was agreed makes it harmless
+            None => Ok(()),
+        }
+    }
+
+    async fn beat(&self, beat: Beat) -> Result<(), Ending> {
+        let Beat { sequence, tasks } = beat;
+        let mut readable = Vec::with_capacity(tasks.len());
+        let mut verdicts = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            match task.task_id.parse::<TaskId>() {
+                Ok(id) => readable.push(self.task_beat(id, task)),
+                Err(_) => verdicts.push(verdict(task.task_id, task.fence, LeaseVerdict::Abandon)),
+            }
+        }
+        let named: Vec<(TaskId, Fence)> = readable.iter().map(|beat| (beat.task, beat.fence)).collect();
+        let ids: Vec<TaskId> = named.iter().map(|(task, _)| *task).collect();
+        if !readable.is_empty() {
+            let stored = self.shared.stored(self.shared.store.beat(self.worker.clone(), readable)).await;
+            let renewed = match stored {
+                Ok(renewed) => renewed,
+                Err(error) => {
+                    // without an acknowledgement the worker stops by itself before anybody else may start
+                    tracing::error!(worker = %self.worker, %error, "beat not stored");
+                    return Ok(());
+                }
+            };
+            for ((task, fence), renewed) in named.into_iter().zip(renewed) {
+                let keep = matches!(renewed, BeatVerdict::Renewed { .. });
+                let keep_or_not = if keep { LeaseVerdict::Keep } else { LeaseVerdict::Abandon };
+                verdicts.push(verdict(task.to_string(), fence.0, keep_or_not));
+                if renewed == (BeatVerdict::Renewed { cancel: true }) {
+                    // the push of the moment of asking may have been lost with an earlier session
+                    self.send(ToWorker::Cancel(Cancel { task_id: task.to_string(), fence: fence.0 })).await?;
+                }
+            }
+        }
+        self.shared.roster.seen(&self.worker, self.id, &ids);
+        self.send(ToWorker::BeatAck(BeatAck { sequence, verdicts })).await
+    }
+
+    fn task_beat(&self, task: TaskId, beat: WireBeat) -> TaskBeat {
+        let mut checkpoint = Bytes::from(beat.checkpoint);
+        if checkpoint.len() > MAX_CHECKPOINT_BYTES {
+            tracing::warn!(%task, worker = %self.worker, bytes = checkpoint.len(), "checkpoint is too large and not kept");
+            checkpoint = Bytes::new();
+        }
+        TaskBeat { task, fence: Fence(beat.fence), progress: beat.progress, checkpoint }
+    }
+
+    /// Waits for room in the outbox no longer than a stalled worker deserves.
+    async fn send(&self, message: ToWorker) -> Result<(), Ending> {
+        let message: Result<CoordinatorMessage, Status> = Ok(CoordinatorMessage { message: Some(message) });
+        let sent = self.outbox.send_timeout(message, self.shared.config.connections.send_timeout).await;
+        sent.map_err(|_| "the worker takes no messages".to_owned())
+    }
+}
+
+fn verdict(task_id: String, fence: u64, verdict: LeaseVerdict) -> HeldVerdict {
+    HeldVerdict { task_id, fence, verdict: verdict.into() }
+}

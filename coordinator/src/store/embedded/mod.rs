@@ -1,0 +1,257 @@
+//! The task store in one `redb` file: for one coordinator, with nothing else to install.
+//!
+//! Durable: an answer is given after the commit has reached the disk. One process at a time: the file is locked.
+
+mod claim;
+mod clock;
+mod codec;
+mod faults;
+mod file;
+mod operations;
+mod people;
+mod put;
+mod read;
+mod tables;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use likeness_shared::ids::{Digest, Fence, Incarnation, PersonId, PersonName, RequestId, TaskId, WorkerId};
+use redb::{Database, ReadTransaction, ReadableDatabase};
+use tokio::sync::{Semaphore, broadcast, mpsc};
+
+pub use clock::StoreClock;
+use faults::fault;
+use file::StoreFile;
+use tables::Tables;
+use writer::{Job, Slot, Writer};
+
+use super::invariants::Snapshot;
+use super::record::{Owner, PersonRecord, TaskRecord};
+use super::transition::{BeatVerdict, SettleVerdict};
+use super::{
+    Claimant, Claimed, NewPerson, NewTask, Page, PeopleFilter, Settlement, StoreError, StoreTimes, Submitted,
+    Swept, TaskBeat, TaskEvent, TaskFilter, TaskStore,
+};
+
+/// Operations that wait for the writer, at most; more wait outside.
+const WAITING_OPERATIONS: usize = 1024;
+/// Reads at one time.
+const READERS: usize = 16;
+/// Changes that a slow listener may be behind before it is told that it missed some.
+const EVENTS_KEPT: usize = 4096;
+
+/// The store in one file. Closed by [`EmbeddedStore::close`], or when the last handle goes.
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    slot: Slot,
+    readers: Arc<Semaphore>,
+    events: broadcast::Sender<TaskEvent>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl EmbeddedStore {
+    /// Opens or makes the file. Blocks: leases that ran out while the file was closed are given a whole TTL more.
+    pub fn open(path: &Path, times: StoreTimes, clock: StoreClock) -> Result<Self, StoreError> {
+        Self::open_file(StoreFile::new(path), times, clock)
+    }
+
+    fn open_file(file: StoreFile, times: StoreTimes, clock: StoreClock) -> Result<Self, StoreError> {
+        let database = file.open()?;
+        let last_time = StoreFile::last_time(&database)?;
+        let clock = clock.starting_at(last_time);
+        let last_time = extend_leases(&database, times, &clock, last_time)?;
+        let slot: Slot = Arc::new(RwLock::new(Some(Arc::new(database))));
+        let (events, _) = broadcast::channel(EVENTS_KEPT);
+        let (jobs, waiting) = mpsc::channel(WAITING_OPERATIONS);
+        let writer = Writer {
+            file,
+            slot: Arc::clone(&slot),
+            times,
+            clock,
+            last_time,
+            events: events.clone(),
+            tried_reopen: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("task-store".to_owned())
+            .spawn(move || writer.run(waiting))
+            .map_err(|error| StoreError::Unavailable { reason: format!("no thread for it: {error}") })?;
+        Ok(Self {
+            jobs: Mutex::new(Some(jobs)),
+            slot,
+            readers: Arc::new(Semaphore::new(READERS)),
+            events,
+            writer: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Finishes what waits, then closes the file. Blocks; later operations are refused.
+    pub fn close(&self) {
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the task store's thread has panicked");
+        }
+    }
+
+    async fn write<F, R>(&self, operation: F) -> Result<R, StoreError>
+    where
+        F: FnOnce(&mut Tables<'_>) -> Result<R, StoreError> + Send + 'static,
+        R: Send + 'static,
+    {
+        let closed = || StoreError::Unavailable { reason: "it is closed".to_owned() };
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
+        let (job, answer) = writer::job(operation);
+        jobs.send(job).await.map_err(|_| closed())?;
+        drop(jobs);
+        answer.await.map_err(|_| closed())?
+    }
+
+    async fn read<F, R>(&self, query: F) -> Result<R, StoreError>
+    where
+        F: FnOnce(&ReadTransaction) -> Result<R, StoreError> + Send + 'static,
+        R: Send + 'static,
+    {
+        let away = |reason: &str| StoreError::Unavailable { reason: reason.to_owned() };
+        let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| away("it is closed"))?;
+        let database = self.slot.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let database = database.ok_or_else(|| away("its file is being opened again"))?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let transaction = database.begin_read().map_err(fault)?;
+            let result = query(&transaction);
+            drop(permit);
+            result
+        });
+        reading.await.map_err(|_| away("a read was broken off"))?
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn extend_leases(
+    database: &Database,
+    times: StoreTimes,
+    clock: &StoreClock,
+    last_time: super::record::StoreTime,
+) -> Result<super::record::StoreTime, StoreError> {
+    let transaction = database.begin_write().map_err(fault)?;
+    let now = clock.after(last_time);
+    let mut tables = Tables::open(&transaction, times, now)?;
+    let extended = operations::extend_leases(&mut tables)?;
+    tables.meta.insert(tables::TIME_KEY, now.0).map_err(fault)?;
+    drop(tables);
+    transaction.commit().map_err(fault)?;
+    if extended > 0 {
+        tracing::info!(leases = extended, "leases extended after the store was closed");
+    }
+    Ok(now)
+}
+
+#[async_trait]
+impl TaskStore for EmbeddedStore {
+    async fn submit(&self, task: NewTask) -> Result<Submitted, StoreError> {
+        self.write(move |tables| operations::submit(tables, task)).await
+    }
+
+    async fn submitted(
+        &self,
+        owner: Owner,
+        request: RequestId,
+        body: Digest,
+    ) -> Result<Option<TaskRecord>, StoreError> {
+        self.read(move |transaction| read::submitted(transaction, &owner, &request, body)).await
+    }
+
+    async fn task(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
+        self.read(move |transaction| read::task(transaction, id)).await
+    }
+
+    async fn list(&self, filter: TaskFilter) -> Result<Page<TaskRecord>, StoreError> {
+        self.read(move |transaction| read::list(transaction, &filter)).await
+    }
+
+    async fn claim(&self, claimant: Claimant, most: usize) -> Result<Vec<Claimed>, StoreError> {
+        self.write(move |tables| claim::claim(tables, &claimant, most)).await
+    }
+
+    async fn beat(&self, worker: WorkerId, beats: Vec<TaskBeat>) -> Result<Vec<BeatVerdict>, StoreError> {
+        self.write(move |tables| operations::beat(tables, &worker, beats)).await
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<SettleVerdict, StoreError> {
+        self.write(move |tables| operations::settle(tables, settlement)).await
+    }
+
+    async fn worker_lost(
+        &self,
+        worker: WorkerId,
+        incarnation: Incarnation,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        self.write(move |tables| operations::worker_lost(tables, &worker, &incarnation)).await
+    }
+
+    async fn undelivered(&self, worker: WorkerId, leases: Vec<(TaskId, Fence)>) -> Result<(), StoreError> {
+        self.write(move |tables| operations::undelivered(tables, &worker, &leases)).await
+    }
+
+    async fn readopt(
+        &self,
+        worker: WorkerId,
+        incarnation: Incarnation,
+        held: Vec<(TaskId, Fence)>,
+    ) -> Result<Vec<bool>, StoreError> {
+        self.write(move |tables| operations::readopt(tables, &worker, &incarnation, &held)).await
+    }
+
+    async fn request_cancel(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
+        self.write(move |tables| operations::request_cancel(tables, id)).await
+    }
+
+    async fn expire_leases(&self) -> Result<Vec<TaskId>, StoreError> {
+        self.write(operations::expire_leases).await
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.write(operations::sweep).await
+    }
+
+    async fn import_person(&self, person: NewPerson) -> Result<PersonRecord, StoreError> {
+        self.write(move |tables| people::import_person(tables, person)).await
+    }
+
+    async fn person(&self, id: PersonId) -> Result<PersonRecord, StoreError> {
+        self.read(move |transaction| read::person(transaction, id)).await
+    }
+
+    async fn person_named(&self, owner: Owner, name: PersonName) -> Result<PersonRecord, StoreError> {
+        self.read(move |transaction| read::person_named(transaction, &owner, &name)).await
+    }
+
+    async fn list_people(&self, filter: PeopleFilter) -> Result<Page<PersonRecord>, StoreError> {
+        self.read(move |transaction| read::list_people(transaction, &filter)).await
+    }
+
+    async fn delete_person(&self, id: PersonId) -> Result<(), StoreError> {
+        self.write(move |tables| people::delete_person(tables, id)).await
+    }
+
+    fn events(&self) -> broadcast::Receiver<TaskEvent> {
+        self.events.subscribe()
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.read(read::snapshot).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Queries: each over one consistent view of the file, none of them a scan (but for `snapshot`).
+
+use likeness_shared::ids::{Digest, PersonId, PersonName, RequestId, TaskId};
+use redb::{ReadTransaction, ReadableTable};
+
+use super::codec;
+use super::faults::fault;
+use super::people::request_seen;
+use super::tables::{
+    CHECKPOINTS, ENDED, HELD, Id, LEASES, LISTINGS, PEOPLE, PEOPLE_BY_NAME, QUEUE, REQUESTS, SHARES, TASKS,
+    TURNS, WAITING,
+};
+use crate::store::indexes::{ANY, ListingRow, Share, WaitingRow, state_byte};
+use crate::store::invariants::Snapshot;
+use crate::store::record::{Owner, PersonRecord, StoreTime, TaskRecord};
+use crate::store::{Page, PeopleFilter, StoreError, TaskFilter};
+
+pub(super) fn task(transaction: &ReadTransaction, id: TaskId) -> Result<TaskRecord, StoreError> {
+    let tasks = transaction.open_table(TASKS).map_err(fault)?;
+    record(&tasks, id.to_bytes())?.ok_or_else(|| StoreError::NotFound { kind: "task", id: id.to_string() })
+}
+
+/// The task that a request id made, if it did.
+pub(super) fn submitted(
+    transaction: &ReadTransaction,
+    owner: &Owner,
+    request: &RequestId,
+    body: Digest,
+) -> Result<Option<TaskRecord>, StoreError> {
+    let requests = transaction.open_table(REQUESTS).map_err(fault)?;
+    let made = request_seen(&requests, "task", owner, request, body)?;
+    made.map(|id| task(transaction, TaskId::from_bytes(id))).transpose()
+}
+
+fn record<T: serde::de::DeserializeOwned>(
+    table: &impl ReadableTable<Id, &'static [u8]>,
+    id: Id,
+) -> Result<Option<T>, StoreError> {
+    table.get(id).map_err(fault)?.map(|guard| codec::decode(guard.value())).transpose()
+}
+
+/// Merges one ordered list for each state asked for, newest first.
+pub(super) fn list(
+    transaction: &ReadTransaction,
+    filter: &TaskFilter,
+) -> Result<Page<TaskRecord>, StoreError> {
+    let listings = transaction.open_table(LISTINGS).map_err(fault)?;
+    let tasks = transaction.open_table(TASKS).map_err(fault)?;
+    let user = filter.user.as_ref().map_or("", |user| user.as_str());
+    let kind = filter.kind.map_or(ANY, |kind| u8::try_from(kind as i32).unwrap_or(u8::MAX));
+    let states: Vec<u8> = if filter.states.is_empty() {
+        vec![ANY]
+    } else {
+        filter.states.iter().copied().map(state_byte).collect()
+    };
+    let end = filter.before.unwrap_or(u64::MAX);
+    let mut lists = Vec::with_capacity(states.len());
+    for state in states {
+        let tenant = filter.tenant.as_str();
+        let range = listings.range((tenant, user, kind, state, 0)..(tenant, user, kind, state, end));
+        let mut newest_first = range.map_err(fault)?.rev();
+        let head = newest_first.next().transpose().map_err(fault)?;
+        lists.push((head, newest_first));
+    }
+    let mut items = Vec::new();
+    loop {
+        let newest = lists
+            .iter_mut()
+            .filter(|(head, _)| head.is_some())
+            .max_by_key(|(head, _)| head.as_ref().map_or(0, |(key, _)| key.value().4));
+        let Some((head, rest)) = newest else { return Ok(Page { items, more: false }) };
+        if items.len() >= filter.page_size {
+            return Ok(Page { items, more: true });
+        }
+        if let Some((_, id)) = head.take() {
+            let found = record(&tasks, id.value())?;
+            items.push(found.ok_or_else(|| dangling("listings"))?);
+        }
+        *head = rest.next().transpose().map_err(fault)?;
+    }
+}
+
+pub(super) fn person(transaction: &ReadTransaction, id: PersonId) -> Result<PersonRecord, StoreError> {
+    let people = transaction.open_table(PEOPLE).map_err(fault)?;
+    record(&people, id.to_bytes())?.ok_or_else(|| StoreError::NotFound { kind: "person", id: id.to_string() })
+}
+
+pub(super) fn person_named(
+    transaction: &ReadTransaction,
+    owner: &Owner,
+    name: &PersonName,
+) -> Result<PersonRecord, StoreError> {
+    let names = transaction.open_table(PEOPLE_BY_NAME).map_err(fault)?;
+    let key = (owner.tenant.as_str(), owner.user.as_str(), name.as_str());
+    let id = names.get(key).map_err(fault)?.map(|guard| guard.value());
+    let id = id.ok_or_else(|| StoreError::NotFound { kind: "person", id: format!("named {name}") })?;
+    person(transaction, PersonId::from_bytes(id))
+}
+
+pub(super) fn list_people(
+    transaction: &ReadTransaction,
+    filter: &PeopleFilter,
+) -> Result<Page<PersonRecord>, StoreError> {
+    let names = transaction.open_table(PEOPLE_BY_NAME).map_err(fault)?;
+    let people = transaction.open_table(PEOPLE).map_err(fault)?;
+    let tenant = filter.tenant.as_str();
+    let wanted_user = filter.user.as_ref().map_or("", |user| user.as_str());
+    let start = match &filter.after {
+        Some((user, name)) => (tenant, user.as_str(), name.as_str()),
+        None => (tenant, wanted_user, ""),
+    };
+    let mut items = Vec::new();
+    for row in names.range(start..).map_err(fault)? {
+        let (key, id) = row.map_err(fault)?;
+        let (row_tenant, user, _) = key.value();
+        if row_tenant != tenant || (!wanted_user.is_empty() && user != wanted_user) {
+            break;
+        }
+        if filter.after.is_some() && key.value() == start {
+            continue;
+        }
+        if items.len() >= filter.page_size {
+            return Ok(Page { items, more: true });
+        }
+        items.push(record(&people, id.value())?.ok_or_else(|| dangling("people_by_name"))?);
+    }
+    Ok(Page { items, more: false })
+}
+
+fn dangling(index: &str) -> StoreError {
+    StoreError::Damaged { reason: format!("index {index} names something that is not there") }
+}
+
+/// Everything in the file.
+pub(super) fn snapshot(transaction: &ReadTransaction) -> Result<Snapshot, StoreError> {
+    let mut snapshot = Snapshot::default();
+    macro_rules! each_row {
+        ($table:expr, |$key:ident, $value:ident| $body:expr) => {
+            for row in transaction.open_table($table).map_err(fault)?.iter().map_err(fault)? {
+                let (key, value) = row.map_err(fault)?;
+                let ($key, $value) = (key.value(), value.value());
+                $body;
+            }
+        };
+    }
+    each_row!(TASKS, |id, bytes| snapshot.tasks.insert(TaskId::from_bytes(id), codec::decode(bytes)?));
+    each_row!(CHECKPOINTS, |id, _bytes| snapshot.checkpoints.insert(TaskId::from_bytes(id)));
+    each_row!(PEOPLE, |id, bytes| snapshot.people.insert(PersonId::from_bytes(id), codec::decode(bytes)?));
+    each_row!(QUEUE, |key, id| {
+        let (pool, owner, lane, number) = key;
+        let row = WaitingRow { pool: pool.to_owned(), owner: owner.to_owned(), lane, number };
+        snapshot.queue.insert((row, TaskId::from_bytes(id)))
+    });
+    each_row!(LEASES, |key, _unit| snapshot.leases.insert((StoreTime(key.0), TaskId::from_bytes(key.1))));
+    each_row!(HELD, |key, _unit| snapshot.held.insert((key.0.to_owned(), TaskId::from_bytes(key.1))));
+    each_row!(ENDED, |key, _unit| snapshot.ended.insert((StoreTime(key.0), TaskId::from_bytes(key.1))));
+    each_row!(LISTINGS, |key, id| {
+        let (tenant, user, kind, state, number) = key;
+        let row = ListingRow { tenant: tenant.to_owned(), user: user.to_owned(), kind, state, number };
+        snapshot.listings.insert((row, TaskId::from_bytes(id)))
+    });
+    each_row!(SHARES, |owner, share| {
+        let (in_flight, served) = share;
+        snapshot.shares.insert(owner.to_owned(), Share { in_flight, served })
+    });
+    each_row!(WAITING, |key, count| snapshot.waiting.insert((key.0.to_owned(), key.1.to_owned()), count));
+    each_row!(TURNS, |key, _unit| {
+        let (pool, in_flight, served, owner) = key;
+        snapshot.turns.insert((pool.to_owned(), Share { in_flight, served }, owner.to_owned()))
+    });
+    each_row!(PEOPLE_BY_NAME, |key, id| {
+        let (tenant, user, name) = key;
+        snapshot.names.insert((format!("{tenant}/{user}"), name.to_owned(), PersonId::from_bytes(id)))
+    });
+    Ok(snapshot)
+}

@@ -1,0 +1,159 @@
+//! The tables of the file, and the transaction that a batch of operations shares.
+
+use likeness_shared::ids::{Digest, Fence, PersonId, TaskId};
+use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use super::codec;
+use super::faults::fault;
+use crate::store::record::{PersonRecord, StoreTime, TaskRecord};
+use crate::store::{StoreError, StoreTimes, TaskEvent};
+
+pub(super) type Id = [u8; 16];
+
+pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+pub(super) const TASKS: TableDefinition<Id, &[u8]> = TableDefinition::new("tasks");
+pub(super) const CHECKPOINTS: TableDefinition<Id, &[u8]> = TableDefinition::new("checkpoints");
+/// (model, owner, lane, number)
+pub(super) const QUEUE: TableDefinition<(&str, &str, u8, u64), Id> = TableDefinition::new("queue");
+/// (model, leases in flight, last served, owner): whose turn it is, for owners with something in `QUEUE`.
+pub(super) const TURNS: TableDefinition<(&str, u64, u64, &str), ()> = TableDefinition::new("turns");
+/// owner -> (leases in flight, last served), for owners with anything waiting or in flight.
+pub(super) const SHARES: TableDefinition<&str, (u64, u64)> = TableDefinition::new("shares");
+/// (owner, model) -> tasks waiting
+pub(super) const WAITING: TableDefinition<(&str, &str), u64> = TableDefinition::new("waiting");
+pub(super) const LEASES: TableDefinition<(u64, Id), ()> = TableDefinition::new("leases");
+pub(super) const HELD: TableDefinition<(&str, Id), ()> = TableDefinition::new("held");
+pub(super) const ENDED: TableDefinition<(u64, Id), ()> = TableDefinition::new("ended");
+/// (tenant, user or "", kind or 0, state or 0, number)
+pub(super) const LISTINGS: TableDefinition<(&str, &str, u8, u8, u64), Id> = TableDefinition::new("listings");
+pub(super) const REQUESTS: TableDefinition<&str, &[u8]> = TableDefinition::new("requests");
+pub(super) const REQUESTS_BY_AGE: TableDefinition<(u64, &str), ()> = TableDefinition::new("requests_by_age");
+pub(super) const PEOPLE: TableDefinition<Id, &[u8]> = TableDefinition::new("people");
+/// (tenant, user, name)
+pub(super) const PEOPLE_BY_NAME: TableDefinition<(&str, &str, &str), Id> =
+    TableDefinition::new("people_by_name");
+
+/// Keys of `META`.
+pub(super) const FORMAT_KEY: &str = "format";
+pub(super) const TIME_KEY: &str = "last_time_us";
+pub(super) const NUMBER_KEY: &str = "last_number";
+
+/// What a request id was used for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RequestRecord {
+    pub(super) body: Digest,
+    pub(super) made: Id,
+}
+
+/// All tables of one write transaction, and what its operations leave to be done after the commit.
+pub(super) struct Tables<'t> {
+    pub(super) meta: Table<'t, &'static str, u64>,
+    pub(super) tasks: Table<'t, Id, &'static [u8]>,
+    pub(super) checkpoints: Table<'t, Id, &'static [u8]>,
+    pub(super) queue: Table<'t, (&'static str, &'static str, u8, u64), Id>,
+    pub(super) turns: Table<'t, (&'static str, u64, u64, &'static str), ()>,
+    pub(super) shares: Table<'t, &'static str, (u64, u64)>,
+    pub(super) waiting: Table<'t, (&'static str, &'static str), u64>,
+    pub(super) leases: Table<'t, (u64, Id), ()>,
+    pub(super) held: Table<'t, (&'static str, Id), ()>,
+    pub(super) ended: Table<'t, (u64, Id), ()>,
+    pub(super) listings: Table<'t, (&'static str, &'static str, u8, u8, u64), Id>,
+    pub(super) requests: Table<'t, &'static str, &'static [u8]>,
+    pub(super) requests_by_age: Table<'t, (u64, &'static str), ()>,
+    pub(super) people: Table<'t, Id, &'static [u8]>,
+    pub(super) people_by_name: Table<'t, (&'static str, &'static str, &'static str), Id>,
+    pub(super) times: StoreTimes,
+    /// Time of the operation that runs; grows strictly from one to the next.
+    pub(super) now: StoreTime,
+    pub(super) events: Vec<TaskEvent>,
+    /// Whether anything was written.
+    pub(super) dirty: bool,
+}
+
+impl<'t> Tables<'t> {
+    pub(super) fn open(
+        transaction: &'t WriteTransaction,
+        times: StoreTimes,
+        now: StoreTime,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            meta: transaction.open_table(META).map_err(fault)?,
+            tasks: transaction.open_table(TASKS).map_err(fault)?,
+            checkpoints: transaction.open_table(CHECKPOINTS).map_err(fault)?,
+            queue: transaction.open_table(QUEUE).map_err(fault)?,
+            turns: transaction.open_table(TURNS).map_err(fault)?,
+            shares: transaction.open_table(SHARES).map_err(fault)?,
+            waiting: transaction.open_table(WAITING).map_err(fault)?,
+            leases: transaction.open_table(LEASES).map_err(fault)?,
+            held: transaction.open_table(HELD).map_err(fault)?,
+            ended: transaction.open_table(ENDED).map_err(fault)?,
+            listings: transaction.open_table(LISTINGS).map_err(fault)?,
+            requests: transaction.open_table(REQUESTS).map_err(fault)?,
+            requests_by_age: transaction.open_table(REQUESTS_BY_AGE).map_err(fault)?,
+            people: transaction.open_table(PEOPLE).map_err(fault)?,
+            people_by_name: transaction.open_table(PEOPLE_BY_NAME).map_err(fault)?,
+            times,
+            now,
+            events: Vec::new(),
+            dirty: false,
+        })
+    }
+
+    /// The next number of a counter in `META`.
+    pub(super) fn next_number(&mut self) -> Result<u64, StoreError> {
+        let last = self.meta.get(NUMBER_KEY).map_err(fault)?.map_or(0, |guard| guard.value());
+        self.meta.insert(NUMBER_KEY, last + 1).map_err(fault)?;
+        self.dirty = true;
+        Ok(last + 1)
+    }
+
+    pub(super) fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        let found = self.tasks.get(id.to_bytes()).map_err(fault)?;
+        found.map(|guard| codec::decode(guard.value())).transpose()
+    }
+
+    pub(super) fn task(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
+        self.find_task(id)?.ok_or_else(|| StoreError::NotFound { kind: "task", id: id.to_string() })
+    }
+
+    pub(super) fn person(&self, id: PersonId) -> Result<PersonRecord, StoreError> {
+        let found = self.people.get(id.to_bytes()).map_err(fault)?;
+        let found = found.map(|guard| codec::decode(guard.value())).transpose()?;
+        found.ok_or_else(|| StoreError::NotFound { kind: "person", id: id.to_string() })
+    }
+
+    pub(super) fn put_checkpoint(&mut self, id: TaskId, checkpoint: &[u8]) -> Result<(), StoreError> {
+        self.checkpoints.insert(id.to_bytes(), checkpoint).map_err(fault)?;
+        self.dirty = true;
+        Ok(())
+    }
+
+    pub(super) fn drop_checkpoint(&mut self, id: TaskId) -> Result<(), StoreError> {
+        self.dirty |= self.checkpoints.remove(id.to_bytes()).map_err(fault)?.is_some();
+        Ok(())
+    }
+
+    /// The tasks that a worker holds.
+    pub(super) fn held_by(&self, worker: &str) -> Result<Vec<TaskId>, StoreError> {
+        let range = self.held.range((worker, [0; 16])..=(worker, [u8::MAX; 16])).map_err(fault)?;
+        let ids = range.map(|row| row.map(|(key, _)| TaskId::from_bytes(key.value().1)).map_err(fault));
+        ids.collect()
+    }
+
+    /// Notes the change from `old` to `new` for those who watch.
+    pub(super) fn tell(&mut self, new: &TaskRecord) {
+        self.events.push(TaskEvent {
+            task: new.id,
+            revision: new.revision,
+            state: new.state.wire(),
+            held_by: new.state.tenure().map(|tenure| (tenure.worker.clone(), tenure.fence)),
+            cancel_requested: new.cancel_requested,
+        });
+    }
+}
+
+/// Whether `(task, fence)` is among `held`.
+pub(super) fn holds(held: &[(TaskId, Fence)], task: TaskId, fence: Fence) -> bool {
+    held.contains(&(task, fence))
+}

@@ -1,0 +1,118 @@
+//! Files that cannot be opened, and disks that fill up.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::AtomicBool;
+
+use redb::{Database, StorageBackend};
+
+use super::*;
+use crate::store::embedded::file::{FORMAT, StoreFile};
+use crate::store::embedded::tables::{FORMAT_KEY, META};
+use crate::store::invariants::of_snapshot;
+use crate::store::{StoreError, TaskStore};
+
+#[test]
+fn a_file_in_use_is_said() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let path = folder.path().join("store.redb");
+    let _first = open(folder.path(), &clock);
+    let second = EmbeddedStore::open(&path, times(), StoreClock::Manual(clock)).unwrap_err();
+    assert_eq!(second, StoreError::InUse { path });
+    assert!(second.to_string().contains("in use by another coordinator"), "{second}");
+}
+
+#[test]
+fn a_newer_format_is_refused_and_left_alone() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let path = folder.path().join("store.redb");
+    drop(open(folder.path(), &clock));
+    {
+        let database = Database::open(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert(FORMAT_KEY, FORMAT + 1).unwrap();
+        transaction.commit().unwrap();
+    }
+    let error = EmbeddedStore::open(&path, times(), StoreClock::Manual(clock)).unwrap_err();
+    assert_eq!(error, StoreError::Newer { path, found: FORMAT + 1, known: FORMAT });
+}
+
+#[test]
+fn a_file_of_something_else_is_refused() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let path = folder.path().join("store.redb");
+    std::fs::write(&path, b"not a database, but long enough to be looked at twice".repeat(200)).unwrap();
+    let error = EmbeddedStore::open(&path, times(), StoreClock::Manual(clock)).unwrap_err();
+    assert!(matches!(error, StoreError::Open { .. }), "{error:?}");
+}
+
+/// A file on a disk that can be full.
+#[derive(Debug)]
+struct FullDisk {
+    file: File,
+    full: Arc<AtomicBool>,
+}
+
+impl FullDisk {
+    fn check(&self) -> std::io::Result<()> {
+        let full = self.full.load(Ordering::SeqCst);
+        if full { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for FullDisk {
+    fn len(&self) -> std::io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.file.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.check()?;
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.check()?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        self.check()?;
+        self.file.write_all_at(data, offset)
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_leaves_nothing_half_written_and_heals() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let full = Arc::new(AtomicBool::new(false));
+    let its_full = Arc::clone(&full);
+    let opener = move |path: &Path| {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
+        Database::builder().create_with_backend(FullDisk { file, full: Arc::clone(&its_full) })
+    };
+    let file = StoreFile::with_opener(&folder.path().join("store.redb"), Box::new(opener));
+    let store = EmbeddedStore::open_file(file, times(), StoreClock::Manual(clock)).unwrap();
+    let kept = store.submit(generation("anna", "r1")).await.unwrap().task.id;
+    full.store(true, Ordering::SeqCst);
+    let refused = store.submit(generation("anna", "r2")).await.unwrap_err();
+    assert_eq!(refused, StoreError::DiskFull);
+    assert!(store.submit(generation("anna", "r3")).await.is_err(), "and again");
+    full.store(false, Ordering::SeqCst);
+    // the file is opened anew after a short pause
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let healed = loop {
+        match store.submit(generation("anna", "r2")).await {
+            Ok(submitted) => break submitted,
+            Err(error) if std::time::Instant::now() > deadline => panic!("did not heal: {error}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
+    assert!(!healed.repeated, "what was refused was not stored");
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(of_snapshot(&snapshot), Vec::<String>::new());
+    assert!(snapshot.tasks.contains_key(&kept) && snapshot.tasks.len() == 2);
+}

@@ -1,0 +1,227 @@
+//! Random lives: operations in any order, repeated, with restarts between, and every invariant after each.
+
+use std::collections::BTreeMap;
+
+use likeness_shared::proto::{GenerationResult, InversionResult};
+use proptest::prelude::*;
+use tokio::sync::broadcast;
+
+use super::*;
+use crate::store::invariants::{Snapshot, of_change, of_snapshot};
+use crate::store::record::{State, TaskRecord};
+use crate::store::transition::SettleVerdict;
+use crate::store::{TaskEvent, TaskStore};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Submit { user: u8, request: u8, inversion: bool },
+    Claim { worker: u8, most: usize },
+    Beat { lease: usize, step: u32, checkpoint: bool },
+    Settle { lease: usize, end: u8, times: u8 },
+    WorkerLost { worker: u8 },
+    Undelivered { lease: usize },
+    Readopt { worker: u8, restarted: bool, held: usize },
+    Cancel { task: usize },
+    Pass { seconds: u64 },
+    Expire,
+    Sweep,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..3u8, 0..12u8, any::<bool>())
+            .prop_map(|(user, request, inversion)| Step::Submit { user, request, inversion }),
+        4 => (0..3u8, 1..3usize).prop_map(|(worker, most)| Step::Claim { worker, most }),
+        4 => (0..12usize, 0..50u32, any::<bool>())
+            .prop_map(|(lease, step, checkpoint)| Step::Beat { lease, step, checkpoint }),
+        4 => (0..12usize, 0..5u8, 1..3u8).prop_map(|(lease, end, times)| Step::Settle { lease, end, times }),
+        2 => (0..3u8).prop_map(|worker| Step::WorkerLost { worker }),
+        1 => (0..12usize).prop_map(|lease| Step::Undelivered { lease }),
+        2 => (0..3u8, any::<bool>(), 0..12usize)
+            .prop_map(|(worker, restarted, held)| Step::Readopt { worker, restarted, held }),
+        2 => (0..12usize).prop_map(|task| Step::Cancel { task }),
+        2 => (0..15u64).prop_map(|seconds| Step::Pass { seconds }),
+        2 => Just(Step::Expire),
+        1 => Just(Step::Sweep),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// The store, and all that a fleet remembers of it.
+struct Life {
+    folder: tempfile::TempDir,
+    clock: Arc<AtomicU64>,
+    store: EmbeddedStore,
+    events: broadcast::Receiver<TaskEvent>,
+    revisions: BTreeMap<TaskId, u64>,
+    tasks: Vec<TaskId>,
+    leases: Vec<(String, TaskId, Fence)>,
+    successes: BTreeMap<TaskId, u32>,
+    before: Snapshot,
+}
+
+impl Life {
+    fn begin() -> Self {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+        let store = open(folder.path(), &clock);
+        let events = store.events();
+        Self {
+            folder,
+            clock,
+            store,
+            events,
+            revisions: BTreeMap::new(),
+            tasks: Vec::new(),
+            leases: Vec::new(),
+            successes: BTreeMap::new(),
+            before: Snapshot::default(),
+        }
+    }
+
+    fn lease(&self, index: usize) -> Option<(String, TaskId, Fence)> {
+        // counted from the newest, so that most hit a live one
+        self.leases.len().checked_sub(index + 1).map(|index| self.leases[index].clone())
+    }
+
+    async fn take(&mut self, step: Step) {
+        match step {
+            Step::Submit { user, request, inversion: learn } => {
+                let (user, request) = (format!("u{user}"), format!("r{request}"));
+                let new =
+                    if learn { inversion(&user, &request, "name") } else { generation(&user, &request) };
+                if let Ok(submitted) = self.store.submit(new).await
+                    && !submitted.repeated
+                {
+                    self.tasks.push(submitted.task.id);
+                }
+            }
+            Step::Claim { worker, most } => {
+                let name = format!("w{worker}");
+                for claimed in self.store.claim(claimant(&name), most).await.unwrap() {
+                    self.leases.push((name.clone(), claimed.task.id, claimed.fence));
+                }
+            }
+            Step::Beat { lease, step, checkpoint } => {
+                let Some((name, task, fence)) = self.lease(lease) else { return };
+                let progress = Some(Progress { step, ..Progress::default() });
+                let checkpoint = if checkpoint { Bytes::from_static(b"state") } else { Bytes::new() };
+                let beat = TaskBeat { task, fence, progress, checkpoint };
+                self.store.beat(worker(&name), vec![beat]).await.unwrap();
+            }
+            Step::Settle { lease, end, times } => {
+                let Some((name, task, fence)) = self.lease(lease) else { return };
+                for _ in 0..times {
+                    self.settle(&name, task, fence, end).await;
+                }
+            }
+            Step::WorkerLost { worker: number } => {
+                self.store.worker_lost(worker(&format!("w{number}")), incarnation("first")).await.unwrap();
+            }
+            Step::Undelivered { lease } => {
+                let Some((name, task, fence)) = self.lease(lease) else { return };
+                self.store.undelivered(worker(&name), vec![(task, fence)]).await.unwrap();
+            }
+            Step::Readopt { worker: number, restarted, held } => {
+                let name = format!("w{number}");
+                let held = self.leases.iter().rev().take(held).filter(|(holder, _, _)| *holder == name);
+                let held = held.map(|(_, task, fence)| (*task, *fence)).collect();
+                let process = incarnation(if restarted { "second" } else { "first" });
+                self.store.readopt(worker(&name), process, held).await.unwrap();
+            }
+            Step::Cancel { task } => {
+                if let Some(id) = self.tasks.get(task) {
+                    self.store.request_cancel(*id).await.unwrap();
+                }
+            }
+            Step::Pass { seconds } => advance(&self.clock, Duration::from_secs(seconds)),
+            Step::Expire => drop(self.store.expire_leases().await.unwrap()),
+            Step::Sweep => drop(self.store.sweep().await.unwrap()),
+            Step::Restart => self.restart(),
+        }
+    }
+
+    async fn settle(&mut self, name: &str, task: TaskId, fence: Fence, end: u8) {
+        let learns = matches!(self.before.tasks[&task].spec, Spec::Inversion(_));
+        let result = if learns {
+            Outcome::Inversion(InversionResult::default())
+        } else {
+            Outcome::Generation(GenerationResult::default())
+        };
+        let end = match end {
+            0 | 1 => AttemptEnd::Succeeded(result),
+            2 => failed(true),
+            3 => AttemptEnd::Cancelled,
+            _ => AttemptEnd::HandBack { progress: None },
+        };
+        let succeeds = matches!(end, AttemptEnd::Succeeded(_));
+        let verdict = self.store.settle(settlement(name, task, fence, end)).await.unwrap();
+        if succeeds && verdict == SettleVerdict::Accepted {
+            *self.successes.entry(task).or_default() += 1;
+        }
+    }
+
+    fn restart(&mut self) {
+        self.drain_events();
+        self.store.close();
+        self.store = open(self.folder.path(), &self.clock);
+        self.events = self.store.events();
+    }
+
+    /// Every revision is told once, in order.
+    fn drain_events(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            let last = self.revisions.entry(event.task).or_default();
+            *last += 1;
+            assert_eq!(event.revision, *last, "events of {} skip or repeat a revision", event.task);
+        }
+    }
+
+    async fn check(&mut self, step: &Step) {
+        let after = self.store.snapshot().await.unwrap();
+        assert_eq!(of_snapshot(&after), Vec::<String>::new(), "after {step:?}");
+        self.drain_events();
+        for (id, task) in &after.tasks {
+            assert_eq!(self.revisions.get(id), Some(&task.revision), "revision and events of {id}, {step:?}");
+            self.check_task(self.before.tasks.get(id), task, step);
+        }
+        for id in &self.tasks {
+            assert!(after.tasks.contains_key(id), "acknowledged task {id} is gone after {step:?}");
+        }
+        assert!(self.successes.values().all(|count| *count <= 1), "two successes after {step:?}");
+        self.before = after;
+    }
+
+    fn check_task(&self, before: Option<&TaskRecord>, after: &TaskRecord, step: &Step) {
+        let Some(before) = before else { return };
+        assert!(after.last_fence >= before.last_fence, "a fence went back in {step:?}");
+        if before.state.is_terminal() {
+            assert_eq!(before, after, "an ended task changed in {step:?}");
+        }
+        if after.revision <= before.revision + 1 {
+            assert_eq!(of_change(Some(before), after), Vec::<String>::new(), "in {step:?}");
+        }
+        let succeeded = matches!(after.state, State::Succeeded(_));
+        assert_eq!(
+            succeeded,
+            self.successes.contains_key(&after.id),
+            "a success without its settlement, {step:?}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn invariants_hold_over_random_lives(steps in prop::collection::vec(step(), 1..70)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut life = Life::begin();
+            for step in steps {
+                life.take(step.clone()).await;
+                life.check(&step).await;
+            }
+        });
+    }
+}

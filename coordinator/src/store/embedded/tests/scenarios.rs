@@ -1,0 +1,324 @@
+//! What fleet life asks of the store, one story a test.
+
+use likeness_shared::proto::{GenerationResult, InversionResult, PersonBinding, TaskKind, TaskState};
+use tokio::sync::broadcast::error::TryRecvError;
+
+use super::*;
+use crate::store::invariants::of_snapshot;
+use crate::store::record::State;
+use crate::store::transition::{BeatVerdict, SettleVerdict};
+use crate::store::{PeopleFilter, StoreError, TaskFilter, TaskStore};
+
+fn drawn() -> AttemptEnd {
+    AttemptEnd::Succeeded(Outcome::Generation(GenerationResult::default()))
+}
+
+async fn assert_sound(store: &EmbeddedStore) {
+    assert_eq!(of_snapshot(&store.snapshot().await.unwrap()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_request_id_makes_one_task_and_outlives_a_restart() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    let first = store.submit(generation("anna", "r1")).await.unwrap();
+    assert!(!first.repeated);
+    drop(store);
+    let store = open(folder.path(), &clock);
+    let again = store.submit(generation("anna", "r1")).await.unwrap();
+    assert!(again.repeated);
+    assert_eq!(again.task.id, first.task.id);
+    let other_body = NewTask { body: Digest::of(b"other"), ..generation("anna", "r1") };
+    assert!(matches!(store.submit(other_body).await, Err(StoreError::RequestReused { .. })));
+    let other_user = store.submit(generation("bert", "r1")).await.unwrap();
+    assert_ne!(other_user.task.id, first.task.id, "request ids are each user's own");
+    advance(&clock, Duration::from_secs(25 * 3600));
+    assert_eq!(store.sweep().await.unwrap().requests, 2);
+    let reused = NewTask { body: Digest::of(b"other"), ..generation("anna", "r1") };
+    assert!(!store.submit(reused).await.unwrap().repeated, "after a day the id is free again");
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn a_lost_workers_task_goes_on_from_its_checkpoint_under_a_higher_fence() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    let id = store.submit(generation("anna", "r1")).await.unwrap().task.id;
+    let later = store.submit(generation("anna", "r2")).await.unwrap().task.id;
+    let first = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
+    assert_eq!(first.task.id, id);
+    let verdicts = store.beat(worker("w1"), vec![beat(&first, 7, b"at seven")]).await.unwrap();
+    assert_eq!(verdicts, [BeatVerdict::Renewed { cancel: false }]);
+    assert!(store.worker_lost(worker("w1"), incarnation("other")).await.unwrap().is_empty());
+    assert_eq!(store.worker_lost(worker("w1"), incarnation("first")).await.unwrap(), [id]);
+    assert!(store.worker_lost(worker("w1"), incarnation("first")).await.unwrap().is_empty(), "repeatable");
+
+    let second = store.claim(claimant("w2"), 1).await.unwrap().remove(0);
+    assert_eq!(second.task.id, id, "it waits in front of {later}");
+    assert_eq!(second.checkpoint.as_ref(), b"at seven");
+    assert!(second.fence > first.fence);
+    assert_eq!(second.task.attempts.infrastructure_failures, 1);
+    // the first worker was only paused, and comes back
+    assert_eq!(store.beat(worker("w1"), vec![beat(&first, 8, b"late")]).await.unwrap(), [BeatVerdict::Stale]);
+    let stale = store.settle(settlement("w1", id, first.fence, drawn())).await.unwrap();
+    assert_eq!(stale, SettleVerdict::Stale);
+    let accepted = settlement("w2", id, second.fence, drawn());
+    assert_eq!(store.settle(accepted.clone()).await.unwrap(), SettleVerdict::Accepted);
+    assert_eq!(store.settle(accepted).await.unwrap(), SettleVerdict::Repeated);
+    let contradiction = settlement("w2", id, second.fence, failed(false));
+    assert_eq!(store.settle(contradiction).await.unwrap(), SettleVerdict::Stale);
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn a_lease_without_beats_runs_out_and_a_restart_gives_it_a_whole_ttl() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    let id = store.submit(generation("anna", "r1")).await.unwrap().task.id;
+    let lease = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
+    advance(&clock, TTL - Duration::from_secs(1));
+    assert!(store.expire_leases().await.unwrap().is_empty());
+    store.beat(worker("w1"), vec![beat(&lease, 1, b"")]).await.unwrap();
+    advance(&clock, TTL - Duration::from_secs(1));
+    assert!(store.expire_leases().await.unwrap().is_empty(), "the beat renewed it");
+    drop(store);
+    advance(&clock, Duration::from_secs(3600));
+    let store = open(folder.path(), &clock);
+    assert!(store.expire_leases().await.unwrap().is_empty(), "nobody could renew it meanwhile");
+    let kept = store.readopt(worker("w1"), incarnation("first"), vec![(id, lease.fence)]).await.unwrap();
+    assert_eq!(kept, [true]);
+    advance(&clock, TTL + Duration::from_secs(1));
+    assert_eq!(store.expire_leases().await.unwrap(), [id]);
+    let kept = store.readopt(worker("w1"), incarnation("first"), vec![(id, lease.fence)]).await.unwrap();
+    assert_eq!(kept, [false]);
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn a_restarted_worker_process_loses_what_its_predecessor_held() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    let id = store.submit(generation("anna", "r1")).await.unwrap().task.id;
+    store.claim(claimant("w1"), 1).await.unwrap();
+    store.readopt(worker("w1"), incarnation("second"), Vec::new()).await.unwrap();
+    let task = store.task(id).await.unwrap();
+    assert_eq!((task.state.wire(), task.attempts.infrastructure_failures), (TaskState::Queued, 1));
+    // a lease that the same process never saw is nobody's fault
+    store.claim(claimant("w1"), 1).await.unwrap();
+    store.readopt(worker("w1"), incarnation("first"), Vec::new()).await.unwrap();
+    let task = store.task(id).await.unwrap();
+    assert_eq!((task.attempts.infrastructure_failures, task.attempts.hand_backs), (1, 1));
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn users_take_turns_and_a_flood_waits_behind_everyone() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    for number in 0..5 {
+        store.submit(generation("flood", &format!("f{number}"))).await.unwrap();
+    }
+    for user in ["anna", "bert"] {
+        store.submit(generation(user, "r")).await.unwrap();
+    }
+    let mut served = Vec::new();
+    for _ in 0..7 {
+        let claimed = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
+        served.push(claimed.task.owner.user.to_string());
+        store.settle(settlement("w1", claimed.task.id, claimed.fence, drawn())).await.unwrap();
+    }
+    assert_eq!(served, ["flood", "anna", "bert", "flood", "flood", "flood", "flood"]);
+    // with leases in flight, who has fewer comes first
+    for number in 0..3 {
+        store.submit(generation("flood", &format!("g{number}"))).await.unwrap();
+    }
+    let two = store.claim(claimant("w1"), 2).await.unwrap();
+    assert!(two.iter().all(|claimed| claimed.task.owner.user.as_str() == "flood"));
+    store.submit(generation("carl", "r")).await.unwrap();
+    let next = store.claim(claimant("w2"), 1).await.unwrap().remove(0);
+    assert_eq!(next.task.owner.user.as_str(), "carl");
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn a_worker_gets_only_tasks_of_its_models() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    let mut big = generation("anna", "big");
+    if let Spec::Generation(spec) = &mut big.spec {
+        spec.model = "big".to_owned();
+    }
+    let big = store.submit(big).await.unwrap().task.id;
+    let small = store.submit(generation("anna", "small")).await.unwrap().task.id;
+    let claimed = store.claim(claimant("w1"), 5).await.unwrap();
+    assert_eq!(claimed.iter().map(|claimed| claimed.task.id).collect::<Vec<_>>(), [small]);
+    let pools = vec!["big".to_owned(), "other".to_owned()];
+    let claimed = store.claim(Claimant { pools, ..claimant("w2") }, 5).await.unwrap();
+    assert_eq!(claimed.iter().map(|claimed| claimed.task.id).collect::<Vec<_>>(), [big]);
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn cancelling_ends_a_waiting_task_at_once_and_a_running_one_through_its_worker() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    let waiting = store.submit(generation("anna", "r1")).await.unwrap().task.id;
+    assert_eq!(store.request_cancel(waiting).await.unwrap().state, State::Cancelled);
+    let running = store.submit(generation("anna", "r2")).await.unwrap().task.id;
+    let lease = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
+    let mut events = store.events();
+    assert!(store.request_cancel(running).await.unwrap().cancel_requested);
+    let event = events.recv().await.unwrap();
+    assert_eq!((event.cancel_requested, event.held_by), (true, Some((worker("w1"), lease.fence))));
+    let verdicts = store.beat(worker("w1"), vec![beat(&lease, 3, b"")]).await.unwrap();
+    assert_eq!(verdicts, [BeatVerdict::Renewed { cancel: true }]);
+    store.settle(settlement("w1", running, lease.fence, AttemptEnd::Cancelled)).await.unwrap();
+    assert_eq!(store.task(running).await.unwrap().state, State::Cancelled);
+    // a worker that dies instead leaves nothing to be done over
+    let lost = store.submit(generation("anna", "r3")).await.unwrap().task.id;
+    store.claim(claimant("w1"), 1).await.unwrap();
+    store.request_cancel(lost).await.unwrap();
+    store.worker_lost(worker("w1"), incarnation("first")).await.unwrap();
+    assert_eq!(store.task(lost).await.unwrap().state, State::Cancelled);
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn three_losses_on_two_workers_are_poison_and_application_failures_are_retried_twice() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    let poison = store.submit(generation("anna", "r1")).await.unwrap().task.id;
+    for name in ["w1", "w1", "w2"] {
+        store.claim(claimant(name), 1).await.unwrap();
+        store.worker_lost(worker(name), incarnation("first")).await.unwrap();
+    }
+    let State::Quarantined(failure) = store.task(poison).await.unwrap().state else {
+        panic!("not quarantined")
+    };
+    assert!(failure.message.contains("3 attempts on 2 workers"), "{}", failure.message);
+    let unlucky = store.submit(generation("anna", "r2")).await.unwrap().task.id;
+    for attempt in 1..=3 {
+        let lease = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
+        assert!(lease.checkpoint.is_empty(), "a failure starts over");
+        store.beat(worker("w1"), vec![beat(&lease, 1, b"suspect")]).await.unwrap();
+        store.settle(settlement("w1", unlucky, lease.fence, failed(true))).await.unwrap();
+        let expected = if attempt < 3 { TaskState::Queued } else { TaskState::Failed };
+        assert_eq!(store.task(unlucky).await.unwrap().state.wire(), expected, "attempt {attempt}");
+    }
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn an_inversion_registers_its_person_in_the_same_step() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    let mut settled = Vec::new();
+    for request in ["r1", "r2"] {
+        store.submit(inversion("anna", request, "grandma")).await.unwrap();
+    }
+    for lease in store.claim(claimant("w1"), 2).await.unwrap() {
+        let end = AttemptEnd::Succeeded(Outcome::Inversion(InversionResult::default()));
+        store.settle(settlement("w1", lease.task.id, lease.fence, end)).await.unwrap();
+        settled.push(lease.task.id);
+    }
+    let filter = PeopleFilter { tenant: owner("anna").tenant, user: None, after: None, page_size: 10 };
+    let people = store.list_people(filter).await.unwrap().items;
+    let names: Vec<&str> = people.iter().map(|person| person.name.as_str()).collect();
+    assert_eq!(names, ["grandma", "grandma-2"], "a finished inversion is not lost to a name");
+    let State::Succeeded(Outcome::Inversion(result)) = store.task(settled[0]).await.unwrap().state else {
+        panic!("not succeeded")
+    };
+    assert_eq!(result.person_id, people[0].id.to_string());
+    let taken = store.submit(inversion("anna", "r3", "grandma")).await;
+    assert!(matches!(taken, Err(StoreError::NameTaken { .. })), "{taken:?}");
+    let named = store.person_named(owner("anna"), "grandma".parse().unwrap()).await.unwrap();
+    // a generation whose person is deleted before it starts fails instead of drawing a stranger
+    let mut bound = generation("anna", "draw");
+    if let Spec::Generation(spec) = &mut bound.spec {
+        spec.people = vec![PersonBinding { placeholder: String::new(), person_id: named.id.to_string() }];
+    }
+    let bound = store.submit(bound).await.unwrap().task.id;
+    store.delete_person(named.id).await.unwrap();
+    assert!(store.claim(claimant("w1"), 1).await.unwrap().is_empty());
+    let State::Failed(failure) = store.task(bound).await.unwrap().state else { panic!("not failed") };
+    assert_eq!(failure.code, "person_gone");
+    assert!(matches!(store.delete_person(named.id).await, Err(StoreError::NotFound { .. })));
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn lists_are_paged_newest_first_through_every_filter() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    let mut submitted = Vec::new();
+    for number in 0..6 {
+        let user = if number % 2 == 0 { "anna" } else { "bert" };
+        submitted.push(store.submit(generation(user, &format!("r{number}"))).await.unwrap().task.id);
+    }
+    store.request_cancel(submitted[4]).await.unwrap();
+    store.request_cancel(submitted[1]).await.unwrap();
+    let everything = TaskFilter {
+        tenant: owner("anna").tenant,
+        user: None,
+        states: Vec::new(),
+        kind: None,
+        before: None,
+        page_size: 4,
+    };
+    let first = store.list(everything.clone()).await.unwrap();
+    let last_number = first.items.last().unwrap().number;
+    let second = store.list(TaskFilter { before: Some(last_number), ..everything.clone() }).await.unwrap();
+    let ids: Vec<TaskId> = first.items.iter().chain(&second.items).map(|task| task.id).collect();
+    assert_eq!(ids, submitted.iter().rev().copied().collect::<Vec<_>>());
+    assert!(first.more && !second.more);
+    let filter = TaskFilter {
+        user: Some("anna".parse().unwrap()),
+        states: vec![TaskState::Queued, TaskState::Cancelled],
+        kind: Some(TaskKind::Generation),
+        ..everything.clone()
+    };
+    let of_anna = store.list(filter.clone()).await.unwrap().items;
+    assert_eq!(
+        of_anna.iter().map(|task| task.id).collect::<Vec<_>>(),
+        [submitted[4], submitted[2], submitted[0]]
+    );
+    let cancelled = TaskFilter { states: vec![TaskState::Cancelled], user: None, ..filter.clone() };
+    assert_eq!(store.list(cancelled).await.unwrap().items.len(), 2);
+    let inversions = TaskFilter { kind: Some(TaskKind::Inversion), ..everything };
+    assert!(store.list(inversions).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn ended_tasks_are_swept_after_their_time_and_only_they() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    let ended = store.submit(generation("anna", "r1")).await.unwrap().task.id;
+    store.request_cancel(ended).await.unwrap();
+    let waiting = store.submit(generation("anna", "r2")).await.unwrap().task.id;
+    advance(&clock, Duration::from_secs(31 * 24 * 3600));
+    assert_eq!(store.sweep().await.unwrap().tasks, 1);
+    assert!(matches!(store.task(ended).await, Err(StoreError::NotFound { .. })));
+    assert!(store.task(waiting).await.is_ok());
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn events_come_once_a_revision_and_not_for_mere_renewals() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), &clock);
+    let mut events = store.events();
+    store.submit(generation("anna", "r1")).await.unwrap();
+    let lease = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
+    store.beat(worker("w1"), vec![beat(&lease, 1, b"")]).await.unwrap();
+    store.beat(worker("w1"), vec![TaskBeat { progress: None, ..beat(&lease, 1, b"") }]).await.unwrap();
+    store.settle(settlement("w1", lease.task.id, lease.fence, drawn())).await.unwrap();
+    let mut revisions = Vec::new();
+    loop {
+        match events.try_recv() {
+            Ok(event) => revisions.push(event.revision),
+            Err(TryRecvError::Empty) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(revisions, [1, 2, 3, 4]);
+}

@@ -1,0 +1,161 @@
+//! What must hold in every store, at every moment, written once: property tests check whole snapshots, debug builds
+//! check each record as it is written.
+//!
+//! The numbers are those of the design's list ("Life of a task"). Virtual time (6) and charges (12) have no part in
+//! the round-robin order; that nothing personal lies in clear (11) is not a property of single records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use likeness_shared::ids::{PersonId, TaskId};
+
+use super::indexes::{ListingRow, Share, WaitingRow, owner_key, rows};
+use super::record::{PersonRecord, State, StoreTime, TaskRecord};
+
+/// The whole content of a store.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// Every task.
+    pub tasks: BTreeMap<TaskId, TaskRecord>,
+    /// The tasks with a checkpoint.
+    pub checkpoints: BTreeSet<TaskId>,
+    /// Every person.
+    pub people: BTreeMap<PersonId, PersonRecord>,
+    pub(super) queue: BTreeSet<(WaitingRow, TaskId)>,
+    pub(super) leases: BTreeSet<(StoreTime, TaskId)>,
+    pub(super) held: BTreeSet<(String, TaskId)>,
+    pub(super) ended: BTreeSet<(StoreTime, TaskId)>,
+    pub(super) listings: BTreeSet<(ListingRow, TaskId)>,
+    pub(super) shares: BTreeMap<String, Share>,
+    pub(super) waiting: BTreeMap<(String, String), u64>,
+    pub(super) turns: BTreeSet<(String, Share, String)>,
+    pub(super) names: BTreeSet<(String, String, PersonId)>,
+}
+
+/// Everything that is wrong with a snapshot; empty = nothing.
+#[must_use]
+pub fn of_snapshot(snapshot: &Snapshot) -> Vec<String> {
+    let mut wrong: Vec<String> = snapshot.tasks.values().flat_map(of_record).collect();
+    let expected = expected_indexes(snapshot);
+    let mut compare = |name: &str, same: bool, found: String, expected: String| {
+        if !same {
+            wrong.push(format!("index {name} is {found} and should be {expected}"));
+        }
+    };
+    macro_rules! same_index {
+        ($($field:ident),*) => {$(
+            compare(
+                stringify!($field),
+                snapshot.$field == expected.$field,
+                format!("{:?}", snapshot.$field),
+                format!("{:?}", expected.$field),
+            );
+        )*};
+    }
+    // 1, 2, 5, 8: a task stands exactly where its record says, and users' counts are those of the leases
+    same_index!(queue, leases, held, ended, listings, waiting, turns, names);
+    for (owner, share) in &snapshot.shares {
+        let in_flight = expected.shares.get(owner).map_or(0, |share| share.in_flight);
+        if share.in_flight != in_flight {
+            wrong.push(format!("{owner} has {in_flight} leases and a count of {}", share.in_flight));
+        }
+    }
+    if !snapshot.shares.keys().eq(expected.shares.keys()) {
+        wrong.push("a share is missing, or left over".to_owned());
+    }
+    for id in &snapshot.checkpoints {
+        if snapshot.tasks.get(id).is_none_or(|task| task.state.is_terminal()) {
+            wrong.push(format!("the ended task {id} has a checkpoint"));
+        }
+    }
+    wrong
+}
+
+fn expected_indexes(snapshot: &Snapshot) -> Snapshot {
+    let mut expected = Snapshot::default();
+    for task in snapshot.tasks.values() {
+        let owner = owner_key(&task.owner);
+        let of_task = rows(task);
+        if let Some(row) = of_task.waiting {
+            *expected.waiting.entry((owner.clone(), row.pool.clone())).or_default() += 1;
+            expected.shares.entry(owner.clone()).or_default();
+            expected.queue.insert((row, task.id));
+        }
+        if of_task.held.is_some() {
+            expected.shares.entry(owner).or_default().in_flight += 1;
+        }
+        expected.leases.extend(of_task.lease);
+        expected.held.extend(of_task.held);
+        expected.ended.extend(of_task.ended);
+        expected.listings.extend(of_task.listings.into_iter().map(|row| (row, task.id)));
+    }
+    for (owner, pool) in expected.waiting.keys() {
+        let share = snapshot.shares.get(owner).copied().unwrap_or_default();
+        expected.turns.insert((pool.clone(), share, owner.clone()));
+    }
+    for person in snapshot.people.values() {
+        expected.names.insert((owner_key(&person.owner), person.name.to_string(), person.id));
+    }
+    expected
+}
+
+/// Everything that is wrong with one record.
+#[must_use]
+pub fn of_record(task: &TaskRecord) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut require = |holds: bool, what: &str| {
+        if !holds {
+            wrong.push(format!("task {} ({:?}): {what}", task.id, task.state.wire()));
+        }
+    };
+    let tenure = task.state.tenure();
+    require(tenure.is_none_or(|tenure| tenure.fence == task.last_fence), "its lease has another fence");
+    require(task.state.is_terminal() == task.ended.is_some(), "its end time does not agree with its state");
+    require(task.progress_fence <= task.last_fence, "its progress is of a later fence");
+    require(task.was_leased == (task.attempts.started > 0), "its attempts do not agree with its history");
+    require(task.revision > 0, "it has no revision");
+    let ended_attempts = task
+        .attempts
+        .application_failures
+        .saturating_add(task.attempts.infrastructure_failures)
+        .saturating_add(task.attempts.hand_backs);
+    let open = task.attempts.started.checked_sub(ended_attempts);
+    match &task.state {
+        State::Queued => require(open == Some(0), "an attempt is open though it is queued"),
+        State::Leased(_) | State::Running(_) => require(open == Some(1), "not exactly one attempt is open"),
+        State::Succeeded(_) => require(open == Some(1), "not exactly one attempt has succeeded"),
+        State::Failed(_) | State::Cancelled | State::Quarantined(_) => {
+            require(open.is_some_and(|open| open <= 1), "more attempts ended than began");
+        }
+    }
+    wrong
+}
+
+/// Everything that is wrong with a change from `old` to `new`.
+#[must_use]
+pub fn of_change(old: Option<&TaskRecord>, new: &TaskRecord) -> Vec<String> {
+    let Some(old) = old else { return Vec::new() };
+    let mut wrong = Vec::new();
+    let mut require = |holds: bool, what: &str| {
+        if !holds {
+            wrong.push(format!("task {} ({:?} to {:?}): {what}", new.id, old.state.wire(), new.state.wire()));
+        }
+    };
+    // 4: the first terminal state is the last
+    require(!old.state.is_terminal() || old == new, "it changed after its end");
+    // 3
+    require(new.last_fence >= old.last_fence, "its fence went back");
+    let lease_began = old.state.tenure().is_none() && new.state.tenure().is_some();
+    require(!lease_began || new.last_fence > old.last_fence, "a lease began under an old fence");
+    // 7
+    let steps = |task: &TaskRecord| task.progress.as_ref().map_or(0, |progress| progress.step);
+    let same_fence = new.progress_fence == old.progress_fence;
+    require(!same_fence || steps(new) >= steps(old), "its step went back under one fence");
+    // 9: at most one event a change, and one where anyone can see a difference
+    require(new.revision == old.revision || new.revision == old.revision + 1, "its revision jumped");
+    let visible = old.state.wire() != new.state.wire()
+        || old.progress != new.progress
+        || old.cancel_requested != new.cancel_requested
+        || old.attempts != new.attempts;
+    require(!visible || new.revision == old.revision + 1, "a visible change has no revision");
+    wrong
+}

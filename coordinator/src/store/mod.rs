@@ -1,0 +1,269 @@
+//! The task store: the only place where a task changes, and only through atomic, fenced, repeatable transitions.
+//!
+//! [`TaskStore`] is the contract, `transition.rs` the state machine that every implementation runs, `indexes.rs` the
+//! index rows that follow from a record, `invariants.rs` what must always hold. [`EmbeddedStore`] keeps it all in
+//! one `redb` file.
+
+mod embedded;
+mod errors;
+mod indexes;
+pub mod invariants;
+mod prost_serde;
+pub mod record;
+pub mod transition;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use likeness_shared::ids::{
+    Digest, Fence, Incarnation, PersonId, PersonName, RequestId, TaskId, TenantName, UserName, WorkerId,
+};
+use likeness_shared::proto::{Progress, ResolvedPerson, TaskKind, TaskState};
+use tokio::sync::broadcast;
+
+pub use embedded::{EmbeddedStore, StoreClock};
+pub use errors::StoreError;
+use record::{Owner, PersonRecord, Spec, TaskRecord};
+use transition::{AttemptSettlement, BeatVerdict, SettleVerdict};
+
+/// The times that a store keeps to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreTimes {
+    /// How long a lease lives without a beat.
+    pub lease_ttl: Duration,
+    /// How long a request id is remembered.
+    pub request_ids: Duration,
+    /// How long an ended task is kept.
+    pub ended_tasks: Duration,
+}
+
+/// A task to be stored.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    /// Whose.
+    pub owner: Owner,
+    /// The caller's name for this submit.
+    pub request: RequestId,
+    /// Of the request's body, as it was sent.
+    pub body: Digest,
+    /// What, with every default filled in.
+    pub spec: Spec,
+}
+
+/// The answer to a submit.
+#[derive(Debug, Clone)]
+pub struct Submitted {
+    /// The task.
+    pub task: TaskRecord,
+    /// The request id had been seen before.
+    pub repeated: bool,
+}
+
+/// A worker that asks for work.
+#[derive(Debug, Clone)]
+pub struct Claimant {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its process.
+    pub incarnation: Incarnation,
+    /// Names of the models that it has; `""` stands for the fleet's default model.
+    pub pools: Vec<String>,
+}
+
+/// A task given to a worker, with all that the worker needs.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The task, under its new lease.
+    pub task: TaskRecord,
+    /// The lease's fence.
+    pub fence: Fence,
+    /// Newest checkpoint of an earlier attempt; empty = from the start.
+    pub checkpoint: Bytes,
+    /// The people bound by a generation.
+    pub people: Vec<ResolvedPerson>,
+}
+
+/// One task's part of a beat.
+#[derive(Debug, Clone)]
+pub struct TaskBeat {
+    /// The task.
+    pub task: TaskId,
+    /// The lease.
+    pub fence: Fence,
+    /// What the worker reports, if anything.
+    pub progress: Option<Progress>,
+    /// Newest checkpoint; empty = none since the last beat.
+    pub checkpoint: Bytes,
+}
+
+/// A settlement with what travels beside it.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The task.
+    pub task: TaskId,
+    /// Who ends which attempt, and how. An inversion's result carries no person id: the store registers the person.
+    pub attempt: AttemptSettlement,
+    /// The person learned, for a succeeded inversion.
+    pub person: Option<LearnedPerson>,
+    /// Newest checkpoint of a hand-back; empty = keep the one there is.
+    pub checkpoint: Bytes,
+}
+
+/// What a settled inversion says of its person.
+#[derive(Debug, Clone)]
+pub struct LearnedPerson {
+    /// The learned-person file.
+    pub artifact: Digest,
+    /// Number of vectors.
+    pub vectors: u32,
+    /// Width of a vector.
+    pub width: u32,
+    /// Digest of the model.
+    pub model_digest: String,
+}
+
+/// A person to be registered from a file.
+#[derive(Debug, Clone)]
+pub struct NewPerson {
+    /// Whose.
+    pub owner: Owner,
+    /// The caller's name for this import.
+    pub request: RequestId,
+    /// Of the request's body.
+    pub body: Digest,
+    /// Unique within the owner's people.
+    pub name: PersonName,
+    /// The text that stands for the person.
+    pub placeholder: String,
+    /// The file and what is in it.
+    pub learned: LearnedPerson,
+}
+
+/// Which tasks to list.
+#[derive(Debug, Clone)]
+pub struct TaskFilter {
+    /// The platform.
+    pub tenant: TenantName,
+    /// `None` = every user.
+    pub user: Option<UserName>,
+    /// Empty = every state.
+    pub states: Vec<TaskState>,
+    /// `None` = every kind.
+    pub kind: Option<TaskKind>,
+    /// Only tasks submitted before the one of this number; `None` = from the newest.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub page_size: usize,
+}
+
+/// Which people to list.
+#[derive(Debug, Clone)]
+pub struct PeopleFilter {
+    /// The platform.
+    pub tenant: TenantName,
+    /// `None` = every user.
+    pub user: Option<UserName>,
+    /// Only people after this user and name; `None` = from the first.
+    pub after: Option<(UserName, PersonName)>,
+    /// At most so many.
+    pub page_size: usize,
+}
+
+/// One page and whether more follow.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Whether another page follows.
+    pub more: bool,
+}
+
+/// A change of a task, told after it is durable. One for each revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskEvent {
+    /// The task.
+    pub task: TaskId,
+    /// Its new revision.
+    pub revision: u64,
+    /// Its new state.
+    pub state: TaskState,
+    /// Who holds it, if anyone.
+    pub held_by: Option<(WorkerId, Fence)>,
+    /// Somebody asked to stop.
+    pub cancel_requested: bool,
+}
+
+/// What a sweep removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Ended tasks.
+    pub tasks: usize,
+    /// Request ids.
+    pub requests: usize,
+}
+
+/// The operations, each one atomic and durable before it returns.
+///
+/// Every operation may be repeated after its answer was lost: submits and imports by their request id, settlements
+/// by their fence, the others because they name what they change.
+#[async_trait]
+pub trait TaskStore: std::fmt::Debug + Send + Sync + 'static {
+    /// Stores a task. The same request id with the same body gives the same task; with another body an error.
+    async fn submit(&self, task: NewTask) -> Result<Submitted, StoreError>;
+    /// What a submit with this request id made, if there was one; an error where its body was another.
+    async fn submitted(
+        &self,
+        owner: Owner,
+        request: RequestId,
+        body: Digest,
+    ) -> Result<Option<TaskRecord>, StoreError>;
+    /// The task as it is.
+    async fn task(&self, id: TaskId) -> Result<TaskRecord, StoreError>;
+    /// Tasks, newest first.
+    async fn list(&self, filter: TaskFilter) -> Result<Page<TaskRecord>, StoreError>;
+    /// Leases up to `most` waiting tasks to a worker, in the queue's order.
+    async fn claim(&self, claimant: Claimant, most: usize) -> Result<Vec<Claimed>, StoreError>;
+    /// Renews leases, takes reports and checkpoints over. One verdict a beat, in order.
+    async fn beat(&self, worker: WorkerId, beats: Vec<TaskBeat>) -> Result<Vec<BeatVerdict>, StoreError>;
+    /// Ends an attempt.
+    async fn settle(&self, settlement: Settlement) -> Result<SettleVerdict, StoreError>;
+    /// A worker's process is gone: all that it held goes back to the front of the queue.
+    async fn worker_lost(
+        &self,
+        worker: WorkerId,
+        incarnation: Incarnation,
+    ) -> Result<Vec<TaskId>, StoreError>;
+    /// Leases that could not be delivered go back uncharged.
+    async fn undelivered(&self, worker: WorkerId, leases: Vec<(TaskId, Fence)>) -> Result<(), StoreError>;
+    /// A worker (re)connects holding these leases: whether it may keep each, in order. What the store thinks that it
+    /// holds and it does not is requeued: as lost where it belonged to another process of that worker.
+    async fn readopt(
+        &self,
+        worker: WorkerId,
+        incarnation: Incarnation,
+        held: Vec<(TaskId, Fence)>,
+    ) -> Result<Vec<bool>, StoreError>;
+    /// Asks a task to stop.
+    async fn request_cancel(&self, id: TaskId) -> Result<TaskRecord, StoreError>;
+    /// Requeues what no beat has renewed in time.
+    async fn expire_leases(&self) -> Result<Vec<TaskId>, StoreError>;
+    /// Removes what is past its retention, a bounded number at a time.
+    async fn sweep(&self) -> Result<Swept, StoreError>;
+
+    /// Registers a person from a file.
+    async fn import_person(&self, person: NewPerson) -> Result<PersonRecord, StoreError>;
+    /// A person by id.
+    async fn person(&self, id: PersonId) -> Result<PersonRecord, StoreError>;
+    /// A person by name.
+    async fn person_named(&self, owner: Owner, name: PersonName) -> Result<PersonRecord, StoreError>;
+    /// People in the order of user and name.
+    async fn list_people(&self, filter: PeopleFilter) -> Result<Page<PersonRecord>, StoreError>;
+    /// Forgets a person.
+    async fn delete_person(&self, id: PersonId) -> Result<(), StoreError>;
+
+    /// Changes of tasks from this moment on. A receiver that falls behind is told that it has missed some.
+    fn events(&self) -> broadcast::Receiver<TaskEvent>;
+    /// Everything, for the invariants. For tests and repair: reads the whole store.
+    async fn snapshot(&self) -> Result<invariants::Snapshot, StoreError>;
+}

@@ -1,0 +1,258 @@
+//! What the store keeps of a task and of a person.
+//!
+//! Every field is derived from the requests that made it; nothing here knows how it is written to disk or in which
+//! indexes it appears (`indexes.rs` computes those from the record alone).
+
+use likeness_shared::ids::{
+    Digest, Fence, Incarnation, PersonId, PersonName, TaskId, TenantName, UserName, WorkerId,
+};
+use likeness_shared::proto::{
+    AttemptCounts, GenerationResult, GenerationSpec, InversionResult, InversionSpec, Progress, TaskKind,
+    TaskState,
+};
+use serde::{Deserialize, Serialize};
+
+use super::prost_serde;
+
+/// Microseconds since 1970 by the store's clock, which never goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct StoreTime(pub u64);
+
+impl StoreTime {
+    /// This time and `duration` more.
+    #[must_use]
+    pub fn plus(self, duration: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+    }
+
+    /// `duration` before this time.
+    #[must_use]
+    pub fn minus(self, duration: std::time::Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Whose a task or a person is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Owner {
+    /// The platform.
+    pub tenant: TenantName,
+    /// The platform's user.
+    pub user: UserName,
+}
+
+/// What is to be done, with every default filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Spec {
+    /// Learn a person.
+    Inversion(#[serde(with = "prost_serde")] InversionSpec),
+    /// Draw pictures.
+    Generation(#[serde(with = "prost_serde")] GenerationSpec),
+}
+
+impl Spec {
+    /// The kind of work.
+    #[must_use]
+    pub fn kind(&self) -> TaskKind {
+        match self {
+            Self::Inversion(_) => TaskKind::Inversion,
+            Self::Generation(_) => TaskKind::Generation,
+        }
+    }
+
+    /// The model asked for; empty = the fleet's default model.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        match self {
+            Self::Inversion(spec) => &spec.model,
+            Self::Generation(spec) => &spec.model,
+        }
+    }
+}
+
+/// Who works on a task, until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenure {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its process.
+    pub incarnation: Incarnation,
+    /// Number of this lease; `TaskRecord::last_fence` holds the same.
+    pub fence: Fence,
+    /// When the lease ends unless a beat renews it.
+    pub expires: StoreTime,
+}
+
+/// Why a task ended without a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable code.
+    pub code: String,
+    /// What happened and what to do.
+    pub message: String,
+    /// Where; empty = no worker had a part in it.
+    pub worker: String,
+}
+
+/// What came out of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// A person, registered in the same step.
+    Inversion(#[serde(with = "prost_serde")] InversionResult),
+    /// Pictures.
+    Generation(#[serde(with = "prost_serde")] GenerationResult),
+}
+
+/// Where a task is in its life. The transitions are in `transition.rs`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum State {
+    /// Waits for a worker.
+    Queued,
+    /// Given to a worker that has not yet reported anything.
+    Leased(Tenure),
+    /// A worker reports progress.
+    Running(Tenure),
+    /// Has a result.
+    Succeeded(Outcome),
+    /// Ended by an error.
+    Failed(Failure),
+    /// Ended on request.
+    Cancelled,
+    /// Crashed too many workers.
+    Quarantined(Failure),
+}
+
+impl State {
+    /// The state's name on the wire.
+    #[must_use]
+    pub fn wire(&self) -> TaskState {
+        match self {
+            Self::Queued => TaskState::Queued,
+            Self::Leased(_) => TaskState::Leased,
+            Self::Running(_) => TaskState::Running,
+            Self::Succeeded(_) => TaskState::Succeeded,
+            Self::Failed(_) => TaskState::Failed,
+            Self::Cancelled => TaskState::Cancelled,
+            Self::Quarantined(_) => TaskState::Quarantined,
+        }
+    }
+
+    /// The lease, if a worker has one.
+    #[must_use]
+    pub fn tenure(&self) -> Option<&Tenure> {
+        match self {
+            Self::Leased(tenure) | Self::Running(tenure) => Some(tenure),
+            _ => None,
+        }
+    }
+
+    /// Whether the task will never change again.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        !matches!(self, Self::Queued | Self::Leased(_) | Self::Running(_))
+    }
+}
+
+/// A settlement that was accepted, so that its repetition is recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The lease that it ended.
+    pub fence: Fence,
+    /// Of the outcome's bytes.
+    pub outcome: Digest,
+}
+
+/// Attempts apart by cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Attempts {
+    /// Leases given.
+    pub started: u32,
+    /// The task itself failed.
+    pub application_failures: u32,
+    /// The worker died or fell silent.
+    pub infrastructure_failures: u32,
+    /// The worker gave the task back in good order.
+    pub hand_backs: u32,
+}
+
+impl From<Attempts> for AttemptCounts {
+    fn from(attempts: Attempts) -> Self {
+        Self {
+            started: attempts.started,
+            application_failures: attempts.application_failures,
+            infrastructure_failures: attempts.infrastructure_failures,
+            hand_backs: attempts.hand_backs,
+        }
+    }
+}
+
+/// A task as the store keeps it. Its checkpoint lies beside it, for it is written far more often than read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// Given at submit.
+    pub id: TaskId,
+    /// Order of submission over the whole store; grows strictly.
+    pub number: u64,
+    /// Whose.
+    pub owner: Owner,
+    /// What.
+    pub spec: Spec,
+    /// Where in its life.
+    pub state: State,
+    /// True after the first lease: such a task waits at the front of its user's queue.
+    pub was_leased: bool,
+    /// Grows by one with every change that a watcher can see.
+    pub revision: u64,
+    /// The newest lease's fence; 0 = never leased.
+    pub last_fence: Fence,
+    /// The worker of the newest lease; empty = never leased.
+    pub last_worker: String,
+    /// Newest report, and the fence under which it came.
+    #[serde(with = "prost_serde::optional")]
+    pub progress: Option<Progress>,
+    /// Fence of `progress`.
+    pub progress_fence: Fence,
+    /// Somebody asked to stop.
+    pub cancel_requested: bool,
+    /// Attempts apart by cause.
+    pub attempts: Attempts,
+    /// Workers under which an attempt was lost, each once.
+    pub lost_on: Vec<WorkerId>,
+    /// The newest few errors, oldest first.
+    pub last_errors: Vec<String>,
+    /// The newest few accepted settlements, oldest first.
+    pub settled: Vec<Settled>,
+    /// Device time of the settled attempts, in microseconds.
+    pub device_time_us: u64,
+    /// Submitted.
+    pub created: StoreTime,
+    /// First lease.
+    pub started: Option<StoreTime>,
+    /// Terminal state reached.
+    pub ended: Option<StoreTime>,
+}
+
+/// A learned person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonRecord {
+    /// Given at registration.
+    pub id: PersonId,
+    /// Whose.
+    pub owner: Owner,
+    /// Unique within the owner's people.
+    pub name: PersonName,
+    /// The text that stands for the person.
+    pub placeholder: String,
+    /// Digest of the model; empty = unknown.
+    pub model_digest: String,
+    /// The learned-person file.
+    pub artifact: Digest,
+    /// Number of vectors (K).
+    pub vectors: u32,
+    /// Width of a vector (D).
+    pub width: u32,
+    /// The inversion that learned the person; `None` for an import.
+    pub task: Option<TaskId>,
+    /// Registered.
+    pub created: StoreTime,
+}
