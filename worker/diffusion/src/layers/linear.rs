@@ -1,0 +1,67 @@
+//! A linear layer over the last dimension, which is also a 1x1 convolution on channels-last data.
+
+use burn::tensor::Tensor;
+
+use crate::weights::{WeightError, Weights};
+
+/// `y = x W + b` over the last dimension.
+#[derive(Debug, Clone)]
+pub(crate) struct Linear {
+    /// `[inputs, outputs]`: a transposed view of the stored `[outputs, inputs]`.
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+}
+
+impl Linear {
+    pub(crate) fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self, WeightError> {
+        let mut layer = Self::load_without_bias(weights, inputs, outputs)?;
+        layer.bias = Some(weights.tensor("bias", [outputs])?);
+        Ok(layer)
+    }
+
+    pub(crate) fn load_without_bias(
+        weights: &Weights<'_>,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, WeightError> {
+        let weight = weights.tensor("weight", [outputs, inputs])?.transpose();
+        Ok(Self { weight, bias: None })
+    }
+
+    /// A layer that is stored as a 1x1 convolution, `[outputs, inputs, 1, 1]`.
+    pub(crate) fn load_conv1x1(
+        weights: &Weights<'_>,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, WeightError> {
+        let weight = weights.tensor("weight", [outputs, inputs, 1, 1])?;
+        let weight = weight.reshape([outputs, inputs]).transpose();
+        Ok(Self { weight, bias: Some(weights.tensor("bias", [outputs])?) })
+    }
+
+    /// A layer that is stored either way, depending on the file's age.
+    pub(crate) fn load_either(
+        weights: &Weights<'_>,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, WeightError> {
+        match weights.rank("weight") {
+            Some(4) => Self::load_conv1x1(weights, inputs, outputs),
+            _ => Self::load(weights, inputs, outputs),
+        }
+    }
+
+    /// `[..., inputs]` to `[..., outputs]`, as one matrix product over all leading dimensions.
+    pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let mut shape = x.dims();
+        let [inputs, outputs] = self.weight.dims();
+        let rows = x.reshape([-1, inputs as i32]);
+        let y = rows.matmul(self.weight.clone());
+        let y = match &self.bias {
+            Some(bias) => y + bias.clone().unsqueeze(),
+            None => y,
+        };
+        shape[D - 1] = outputs;
+        y.reshape(shape)
+    }
+}

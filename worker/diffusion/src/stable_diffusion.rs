@@ -1,0 +1,111 @@
+//! A loaded model: all parts of Stable Diffusion on one device.
+
+use burn::tensor::{Device, FloatDType};
+
+use crate::model_folder::{DIFFUSION_WEIGHTS, ModelError, ModelFolder, TEXT_WEIGHTS};
+use crate::schedule::SchedulerConfig;
+use crate::text_encoder::TextEncoder;
+use crate::tokenizer::PromptTokenizer;
+use crate::unet::UNet2DCondition;
+use crate::vae::AutoencoderKl;
+use crate::weights::{WeightError, WeightFile, Weights};
+
+/// The parts of a model, ready to run. All weights are constants on a plain device.
+#[derive(Debug)]
+pub struct StableDiffusion {
+    /// Prompts to ids.
+    pub tokenizer: PromptTokenizer,
+    /// Ids to a context.
+    pub text_encoder: TextEncoder,
+    /// Noisy latents and a context to a prediction.
+    pub unet: UNet2DCondition,
+    /// Pictures to latents and back.
+    pub vae: AutoencoderKl,
+    /// How noise was added in training.
+    pub scheduler_config: SchedulerConfig,
+    device: Device,
+}
+
+impl StableDiffusion {
+    /// Reads the model in `folder` onto `device`, its weights converted to `dtype`.
+    ///
+    /// An autodiff device is reduced to the plain device inside it: weights never learn here.
+    ///
+    /// # Errors
+    /// When a weight file does not hold exactly the configured model, or the parts do not fit.
+    pub fn load(folder: &ModelFolder, device: &Device, dtype: FloatDType) -> Result<Self, ModelError> {
+        let device = if device.is_autodiff() { device.clone().inner() } else { device.clone() };
+        let path = folder.path();
+        let tokenizer = PromptTokenizer::open(&path.join("tokenizer"))?;
+        check_vocabulary(folder, &tokenizer)?;
+
+        let text_encoder = load_part(folder, "text_encoder", &TEXT_WEIGHTS, &device, dtype, |weights| {
+            TextEncoder::load(weights, folder.text_config())
+        })?;
+        let unet = load_part(folder, "unet", &DIFFUSION_WEIGHTS, &device, dtype, |weights| {
+            UNet2DCondition::load(weights, folder.unet_config())
+        })?;
+        let vae = load_part(folder, "vae", &DIFFUSION_WEIGHTS, &device, dtype, |weights| {
+            AutoencoderKl::load(weights, folder.vae_config())
+        })?;
+        let scheduler_config = folder.scheduler_config().clone();
+        Ok(Self { tokenizer, text_encoder, unet, vae, scheduler_config, device })
+    }
+
+    /// The plain device that holds the weights.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Width and height, in pixels, of the pictures that the model was trained on.
+    pub fn native_size(&self) -> (u32, u32) {
+        let [height, width] = self.unet.config().sample_size;
+        (width as u32 * self.vae_factor(), height as u32 * self.vae_factor())
+    }
+
+    /// Picture pixels to a latent pixel, along one side (8 for the published models).
+    pub fn vae_factor(&self) -> u32 {
+        self.vae.config().factor()
+    }
+
+    /// Channels of latents (4 for the published models).
+    pub fn latent_channels(&self) -> usize {
+        self.vae.config().latent_channels
+    }
+}
+
+fn load_part<T>(
+    folder: &ModelFolder,
+    part: &str,
+    names: &[&str],
+    device: &Device,
+    dtype: FloatDType,
+    load: impl FnOnce(&Weights<'_>) -> Result<T, WeightError>,
+) -> Result<T, WeightError> {
+    let file = WeightFile::open_first(&folder.path().join(part), names)?;
+    let loaded = load(&Weights::new(&file, device, dtype))?;
+    file.finish()?;
+    Ok(loaded)
+}
+
+/// Learned vectors take the ids after the vocabulary, so tokenizer and token table must be equally long,
+/// and prompts must fit the text encoder.
+fn check_vocabulary(folder: &ModelFolder, tokenizer: &PromptTokenizer) -> Result<(), ModelError> {
+    let text = folder.text_config();
+    let mismatch = |reason| ModelError::Mismatch { path: folder.path().to_path_buf(), reason };
+    if tokenizer.vocab_size() as usize != text.vocab_size {
+        return Err(mismatch(format!(
+            "the tokenizer has {} tokens and the text encoder {}",
+            tokenizer.vocab_size(),
+            text.vocab_size
+        )));
+    }
+    if tokenizer.max_length() > text.max_position_embeddings {
+        return Err(mismatch(format!(
+            "the tokenizer makes prompts of {} tokens and the text encoder takes {}",
+            tokenizer.max_length(),
+            text.max_position_embeddings
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! The text encoder (transformers `CLIPTextModel`).
+//!
+//! It runs in two halves: [`TextEncoder::embed`] looks ids up, [`TextEncoder::forward`] does the rest. Ids
+//! beyond the vocabulary stand for learned rows, the only place where a gradient can enter.
+
+mod config;
+mod layer;
+
+use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
+
+pub use config::{HiddenAct, TextConfig};
+
+use crate::layers::{LayerNorm, causal_mask};
+use crate::weights::{WeightError, Weights};
+use layer::EncoderLayer;
+
+/// Ids or learned rows that do not fit the text encoder.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Rows of ids must have one length of 1 to the model's maximum.
+    #[error("row {row} of ids has length {found}; all rows need the same length, from 1 to {maximum}")]
+    Length {
+        /// Which row.
+        row: usize,
+        /// Its length.
+        found: usize,
+        /// The model's longest sequence.
+        maximum: usize,
+    },
+    /// No ids at all.
+    #[error("there are no ids to encode")]
+    Empty,
+    /// An id is neither in the vocabulary nor among the learned rows.
+    #[error("token id {id} is neither below the vocabulary's {vocabulary} nor one of {learned} learned rows")]
+    UnknownId {
+        /// The id.
+        id: u32,
+        /// Rows of the token table.
+        vocabulary: usize,
+        /// Learned rows.
+        learned: usize,
+    },
+    /// Learned rows of another model's width.
+    #[error("the learned rows have width {found}; this model's text encoder has width {expected}")]
+    Width {
+        /// Width of the model.
+        expected: usize,
+        /// Width of the rows.
+        found: usize,
+    },
+}
+
+/// The text encoder.
+#[derive(Debug, Clone)]
+pub struct TextEncoder {
+    config: TextConfig,
+    device: Device,
+    dtype: FloatDType,
+    /// `[vocab_size, width]`.
+    token_embedding: Tensor<2>,
+    /// `[max_position_embeddings, width]`.
+    position_embedding: Tensor<2>,
+    layers: Vec<EncoderLayer>,
+    final_layer_norm: LayerNorm,
+}
+
+impl TextEncoder {
+    /// Reads the text encoder of structure `config`; `weights` is the root of its file.
+    ///
+    /// # Errors
+    /// When a tensor is missing or misshaped, or the file cannot be read.
+    pub fn load(weights: &Weights<'_>, config: &TextConfig) -> Result<Self, WeightError> {
+        let prefixed = weights.at("text_model");
+        let bare = weights.has("final_layer_norm.weight") && !prefixed.has("final_layer_norm.weight");
+        let root = if bare { weights.clone() } else { prefixed };
+        let embeddings = root.at("embeddings");
+        embeddings.ignore("position_ids");
+
+        let width = config.hidden_size;
+        let layers = (0..config.num_hidden_layers)
+            .map(|layer| EncoderLayer::load(&root.at(format_args!("encoder.layers.{layer}")), config))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            device: weights.device().clone(),
+            dtype: weights.dtype(),
+            token_embedding: embeddings.tensor("token_embedding.weight", [config.vocab_size, width])?,
+            position_embedding: embeddings
+                .tensor("position_embedding.weight", [config.max_position_embeddings, width])?,
+            layers,
+            final_layer_norm: LayerNorm::load(&root.at("final_layer_norm"), width, config.layer_norm_eps)?,
+            config: config.clone(),
+        })
+    }
+
+    /// The structure.
+    pub fn config(&self) -> &TextConfig {
+        &self.config
+    }
+
+    /// Width of an embedding.
+    pub fn width(&self) -> usize {
+        self.config.hidden_size
+    }
+
+    /// Rows of the token table, `[ids, width]`.
+    ///
+    /// # Errors
+    /// When an id is not in the vocabulary.
+    pub fn embedding_rows(&self, ids: &[u32]) -> Result<Tensor<2>, TextError> {
+        self.check_ids(ids, 0)?;
+        Ok(self.look_up(ids))
+    }
+
+    /// Embeddings `[batch, length, width]` of `ids` `[batch][length]`, without positions.
+    ///
+    /// Ids from the vocabulary's size on are rows of `learned` `[n, width]`, of any float type: id
+    /// `vocab_size + i` is row `i`. A gradient flows to `learned` and to nothing else.
+    ///
+    /// # Errors
+    /// When rows differ in length or are too long, an id is unknown, or `learned` has another width.
+    pub fn embed(&self, ids: &[Vec<u32>], learned: Option<Tensor<2>>) -> Result<Tensor<3>, TextError> {
+        let length = ids.first().ok_or(TextError::Empty)?.len();
+        let maximum = self.config.max_position_embeddings;
+        for (row, ids) in ids.iter().enumerate() {
+            if ids.len() != length || length == 0 || length > maximum {
+                return Err(TextError::Length { row, found: ids.len(), maximum });
+            }
+        }
+        let [rows, found] = learned.as_ref().map_or([0, self.width()], |learned| learned.dims());
+        if found != self.width() {
+            return Err(TextError::Width { expected: self.width(), found });
+        }
+        let flat: Vec<u32> = ids.iter().flatten().copied().collect();
+        self.check_ids(&flat, rows)?;
+
+        let vocabulary = self.config.vocab_size;
+        let learned_places: Vec<(usize, usize)> = flat
+            .iter()
+            .enumerate()
+            .filter_map(|(place, &id)| Some((place, (id as usize).checked_sub(vocabulary)?)))
+            .collect();
+        let embeddings = match learned {
+            Some(learned) if !learned_places.is_empty() => {
+                let known: Vec<u32> =
+                    flat.iter().map(|&id| if (id as usize) < vocabulary { id } else { 0 }).collect();
+                self.place_learned(self.look_up(&known), learned, &learned_places)
+            }
+            _ => self.look_up(&flat),
+        };
+        Ok(embeddings.reshape([ids.len(), length, self.width()]))
+    }
+
+    /// The last layer's output after the final normalisation, `[batch, length, width]`.
+    ///
+    /// `embeddings` is `[batch, length, width]` as [`TextEncoder::embed`] gives it: positions are added
+    /// here. Every position sees itself and what stands before it; padding is not masked.
+    pub fn forward(&self, embeddings: Tensor<3>) -> Tensor<3> {
+        let (mut x, mask) = self.enter(embeddings);
+        for layer in &self.layers {
+            x = layer.forward(x, &mask);
+        }
+        self.final_layer_norm.forward(x)
+    }
+
+    /// The embeddings with positions, then the output of each layer before the final normalisation.
+    pub fn hidden_states(&self, embeddings: Tensor<3>) -> Vec<Tensor<3>> {
+        let (x, mask) = self.enter(embeddings);
+        let mut states = vec![x.clone()];
+        let mut x = x;
+        for layer in &self.layers {
+            x = layer.forward(x, &mask);
+            states.push(x.clone());
+        }
+        states
+    }
+
+    fn enter(&self, embeddings: Tensor<3>) -> (Tensor<3>, Tensor<4>) {
+        let [_, length, _] = embeddings.dims();
+        let positions = self.position_embedding.clone().narrow(0, 0, length).unsqueeze();
+        let mask = causal_mask(length, &self.device, self.dtype);
+        (embeddings.cast(self.dtype) + positions, mask)
+    }
+
+    fn check_ids(&self, ids: &[u32], learned: usize) -> Result<(), TextError> {
+        let vocabulary = self.config.vocab_size;
+        match ids.iter().find(|&&id| id as usize >= vocabulary + learned) {
+            Some(&id) => Err(TextError::UnknownId { id, vocabulary, learned }),
+            None => Ok(()),
+        }
+    }
+
+    fn look_up(&self, ids: &[u32]) -> Tensor<2> {
+        self.token_embedding.clone().select(0, self.indices(ids.iter().map(|&id| i64::from(id))))
+    }
+
+    /// Puts row `row` of `learned` at `place` for every pair in `places`.
+    ///
+    /// The rows are spread by a product with a matrix of zeros and ones, which is exact and whose
+    /// backward pass is a matrix product as well.
+    fn place_learned(
+        &self,
+        known: Tensor<2>,
+        learned: Tensor<2>,
+        places: &[(usize, usize)],
+    ) -> Tensor<2> {
+        let [total, _] = known.dims();
+        let [rows, _] = learned.dims();
+        let mut spread = vec![0.0_f32; total * rows];
+        let mut keep = vec![1.0_f32; total];
+        for &(place, row) in places {
+            spread[place * rows + row] = 1.0;
+            keep[place] = 0.0;
+        }
+        let spread = TensorData::new(spread, [total, rows]);
+        let spread = Tensor::<2>::from_data(spread, (&self.device, DType::F32));
+        let keep = Tensor::<2>::from_data(TensorData::new(keep, [total, 1]), (&self.device, DType::from(self.dtype)));
+        spread.matmul(learned.cast(FloatDType::F32)).cast(self.dtype) + known * keep
+    }
+
+    fn indices(&self, indices: impl Iterator<Item = i64>) -> Tensor<1, Int> {
+        let indices: Vec<i64> = indices.collect();
+        let count = indices.len();
+        Tensor::from_data(TensorData::new(indices, [count]), &self.device)
+    }
+}

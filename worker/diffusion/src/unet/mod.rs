@@ -1,0 +1,113 @@
+//! The denoising network (diffusers `UNet2DConditionModel`, for Stable Diffusion 1.x and 2.x).
+
+mod blocks;
+mod config;
+mod taps;
+mod time_embedding;
+mod transformer;
+
+use burn::tensor::{FloatDType, Tensor};
+
+pub use config::{UNetConfig, UNetLevel};
+pub use taps::Taps;
+
+use crate::layers::{Conv3x3, GroupNorm, Sampling, channels_first, channels_last, silu};
+use crate::weights::{WeightError, Weights};
+use blocks::{Conditions, DownBlock, MidBlock, UpBlock};
+use time_embedding::TimeEmbedding;
+
+/// Predicts noise (or velocity) from noisy latents, diffusion time and a context.
+#[derive(Debug, Clone)]
+pub struct UNet2DCondition {
+    config: UNetConfig,
+    dtype: FloatDType,
+    time_embedding: TimeEmbedding,
+    conv_in: Conv3x3,
+    down_blocks: Vec<DownBlock>,
+    mid_block: MidBlock,
+    up_blocks: Vec<UpBlock>,
+    conv_norm_out: GroupNorm,
+    conv_out: Conv3x3,
+}
+
+impl UNet2DCondition {
+    /// Reads the network of structure `config`; `weights` is the root of its file.
+    ///
+    /// # Errors
+    /// When a tensor is missing or misshaped, or the file cannot be read.
+    pub fn load(weights: &Weights<'_>, config: &UNetConfig) -> Result<Self, WeightError> {
+        let depth = config.levels.len();
+        let finest = config.time_channels();
+        let down_blocks = (0..depth)
+            .map(|index| DownBlock::load(&weights.at(format_args!("down_blocks.{index}")), config, index))
+            .collect::<Result<_, _>>()?;
+        let up_blocks = (0..depth)
+            .map(|index| {
+                UpBlock::load(&weights.at(format_args!("up_blocks.{index}")), config, depth - 1 - index)
+            })
+            .collect::<Result<_, _>>()?;
+        let coarsest = &config.levels[depth - 1];
+        Ok(Self {
+            dtype: weights.dtype(),
+            time_embedding: TimeEmbedding::load(&weights.at("time_embedding"), config)?,
+            conv_in: Conv3x3::load(&weights.at("conv_in"), config.in_channels, finest, Sampling::Same)?,
+            down_blocks,
+            mid_block: MidBlock::load(&weights.at("mid_block"), config, coarsest)?,
+            up_blocks,
+            conv_norm_out: GroupNorm::load(
+                &weights.at("conv_norm_out"),
+                finest,
+                config.norm_num_groups,
+                config.norm_eps,
+            )?,
+            conv_out: Conv3x3::load(&weights.at("conv_out"), finest, config.out_channels, Sampling::Same)?,
+            config: config.clone(),
+        })
+    }
+
+    /// The structure.
+    pub fn config(&self) -> &UNetConfig {
+        &self.config
+    }
+
+    /// The prediction `[batch, out_channels, height, width]`.
+    ///
+    /// `sample` is `[batch, in_channels, height, width]` in latent pixels, of any size; `timesteps` is
+    /// `[batch]` in f32, fractions allowed; `encoder_hidden_states` is `[batch, length,
+    /// cross_attention_dim]`. All are converted to the model's float type.
+    pub fn forward(
+        &self,
+        sample: Tensor<4>,
+        timesteps: Tensor<1>,
+        encoder_hidden_states: Tensor<3>,
+    ) -> Tensor<4> {
+        self.forward_tapped(sample, timesteps, encoder_hidden_states, &mut Taps::off())
+    }
+
+    /// As [`UNet2DCondition::forward`], showing its activations to `taps`.
+    pub fn forward_tapped(
+        &self,
+        sample: Tensor<4>,
+        timesteps: Tensor<1>,
+        encoder_hidden_states: Tensor<3>,
+        taps: &mut Taps,
+    ) -> Tensor<4> {
+        let activated_time = silu(self.time_embedding.forward(timesteps, self.dtype, taps));
+        let context = encoder_hidden_states.cast(self.dtype);
+        let conditions = Conditions { activated_time: &activated_time, context: &context };
+
+        let mut x = self.conv_in.forward(channels_last(sample.cast(self.dtype)));
+        taps.see_picture("conv_in", &x);
+        let mut skips = vec![x.clone()];
+        for block in &self.down_blocks {
+            x = block.forward(x, &conditions, &mut skips, taps);
+        }
+        x = self.mid_block.forward(x, &conditions, taps);
+        for block in &self.up_blocks {
+            x = block.forward(x, &conditions, &mut skips, taps);
+        }
+        let normed = self.conv_norm_out.forward(x);
+        taps.see_picture("conv_norm_out", &normed);
+        channels_first(self.conv_out.forward(silu(normed)))
+    }
+}

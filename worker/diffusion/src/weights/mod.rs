@@ -1,0 +1,16 @@
+//! Strict reading of weight files.
+//!
+//! A [`WeightFile`] reads one tensor at a time from a safetensors file and remembers which names were
+//! asked for; [`WeightFile::finish`] complains about what nobody wanted. A [`Weights`] is a place inside a
+//! file (a dotted prefix) together with the device and the float type that tensors are widened or
+//! narrowed to. Nothing is guessed: a missing, misshaped or superfluous tensor is an error with its name.
+//!
+//! Memory: never more than one tensor beyond the model itself, in its stored and its wanted float type.
+
+mod error;
+mod file;
+mod scope;
+
+pub use error::WeightError;
+pub use file::WeightFile;
+pub use scope::Weights;

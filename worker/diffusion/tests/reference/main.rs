@@ -1,0 +1,26 @@
+//! The model against the published libraries, on the small models of the reference folders.
+//!
+//! Limits are relative L2 errors over whole tensors; f32 arithmetic usually stays below 2e-5. With
+//! `LIKENESS_REFERENCE` the tests read full folders instead of the repository's slimmed ones.
+
+mod folder;
+mod refusals;
+mod text_encoder;
+mod tokenizer;
+mod unet;
+mod vae;
+
+use burn::tensor::{Device, FloatDType};
+use likeness_diffusion::weights::{WeightError, WeightFile, Weights};
+
+/// Reads one part of a model in f32 and sees to it that its file holds nothing else.
+fn load<T>(
+    path: std::path::PathBuf,
+    build: impl FnOnce(&Weights<'_>) -> Result<T, WeightError>,
+) -> Result<T, WeightError> {
+    let device = Device::flex();
+    let file = WeightFile::open(&path)?;
+    let part = build(&Weights::new(&file, &device, FloatDType::F32))?;
+    file.finish()?;
+    Ok(part)
+}
