@@ -1,6 +1,19 @@
 //! The worker: learns people from photos and draws pictures of them, on one device.
 //!
-//! [`inversion`] and [`generation`] are the method, on a loaded model and without any networking.
+//! [`inversion`] and [`generation`] are the method, on a loaded model and without any networking. [`engine`] gives
+//! the device's time to live tasks, [`device`] is the thread on which it does, `session` the one connection to the
+//! coordinator, and [`Worker`] all of it together. Each knows those before it and none after.
 
+pub mod config;
+pub mod device;
+pub mod engine;
+mod error;
 pub mod generation;
 pub mod inversion;
+mod session;
+mod worker;
+
+pub use config::{ConfigError, WorkerConfig};
+pub use device::DeviceChoice;
+pub use error::WorkerError;
+pub use worker::Worker;

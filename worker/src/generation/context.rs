@@ -47,9 +47,7 @@ fn learned_rows(model: &StableDiffusion, options: &GenerationOptions) -> Option<
     let width = model.text_encoder.width();
     let flat: Vec<f32> = options.persons.iter().flat_map(|person| &person.vectors).flatten().copied().collect();
     let rows = flat.len() / width.max(1);
-    (rows > 0).then(|| {
-        Tensor::<2>::from_data(TensorData::new(flat, [rows, width]), model.device()).cast(model.dtype())
-    })
+    (rows > 0).then(|| Tensor::<2>::from_data(TensorData::new(flat, [rows, width]), model.device()))
 }
 
 fn encode(

@@ -2,6 +2,7 @@
 
 use likeness_diffusion::samplers::SamplerKind;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
+use likeness_shared::limits;
 
 /// A learned person in a prompt.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,7 +143,7 @@ impl GenerationError {
 }
 
 /// The longest side that is drawn, in pixels.
-pub const MAX_SIDE: u32 = 4096;
+pub const MAX_SIDE: u32 = limits::MAX_PICTURE_SIDE;
 
 impl GenerationOptions {
     /// Refuses what `model` cannot draw, naming the first trouble.
@@ -188,7 +189,7 @@ impl GenerationOptions {
 
 /// What both sides must be a multiple of: the VAE's factor times one halving per level of the UNet but one.
 pub fn side_multiple(model: &StableDiffusion) -> u32 {
-    let halvings = model.unet.levels().saturating_sub(1);
+    let halvings = model.unet.config().levels.len().saturating_sub(1);
     model.vae_factor() << halvings.min(16)
 }
 
@@ -211,7 +212,7 @@ mod tests {
         assert!(check_side("width", 512, 64).is_ok());
         let refused = check_side("width", 500, 64).unwrap_err().to_string();
         assert!(refused.contains("width is 500") && refused.contains("multiple of 64 (such as 512)"), "{refused}");
-        for (pixels, expected) in [(0, 64), (1, 64), (100, 128), (90_000, 4096)] {
+        for (pixels, expected) in [(0, 64), (1, 64), (100, 128), (90_000, 2048)] {
             let Err(GenerationError::Size { suggestion, .. }) = check_side("height", pixels, 64) else {
                 panic!("{pixels} was accepted");
             };

@@ -1,7 +1,7 @@
 //! One picture from a prompt: noise of a seed, one UNet call a step, the VAE at the end.
 
 use burn::tensor::{FloatDType, Tensor, TensorData};
-use likeness_diffusion::picture::{RgbPicture, to_rgb8};
+use likeness_diffusion::picture::{PictureError, RgbPicture, to_rgb8};
 use likeness_diffusion::rng::TorchRng;
 use likeness_diffusion::samplers::Sampler;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
@@ -65,7 +65,7 @@ impl<'m> TextToImage<'m> {
         let output = self
             .model
             .unet
-            .forward(sample.cast(self.model.dtype()), timesteps, self.context.hidden_states.clone())
+            .forward(sample, timesteps, self.context.hidden_states.clone())
             .cast(FloatDType::F32);
         let output = if guided {
             let unconditional = output.clone().narrow(0, 0, 1);
@@ -105,16 +105,15 @@ impl<'m> TextToImage<'m> {
             return Err(self.out_of_order("the picture needs them all"));
         }
         let latents = self.latents.clone() / self.model.vae.scaling_factor();
-        Ok(self.model.vae.decode(latents.cast(self.model.dtype())).cast(FloatDType::F32))
+        Ok(self.model.vae.decode(latents).cast(FloatDType::F32))
     }
 
     /// Decodes the picture.
     pub fn finish(self) -> Result<RgbPicture, GenerationError> {
-        let image = self.decode()?;
-        if image.clone().is_finite().bool_not().any().into_scalar::<bool>() {
-            return Err(GenerationError::NotFinite);
-        }
-        to_rgb8(image).map_err(|error| GenerationError::Picture(error.to_string()))
+        to_rgb8(self.decode()?).map_err(|error| match error {
+            PictureError::NotFinite => GenerationError::NotFinite,
+            other => GenerationError::Picture(other.to_string()),
+        })
     }
 
     /// The text chunks that go into the picture's file.

@@ -102,20 +102,19 @@ pub fn encode_photo(
     Ok(PhotoLatents { upright, mirrored })
 }
 
-/// `[1, 3, H, W]` in [-1, 1], in the model's type.
+/// `[1, 3, H, W]` in [-1, 1], in f32.
 fn pixels_to_tensor(model: &StableDiffusion, photo: &RgbPicture) -> Tensor<4> {
     let (width, height) = (photo.width as usize, photo.height as usize);
     let values: Vec<f32> = photo.pixels.iter().map(|byte| f32::from(*byte) / 127.5 - 1.0).collect();
     Tensor::<4>::from_data(TensorData::new(values, [1, height, width, 3]), model.device())
         .permute([0, 3, 1, 2])
-        .cast(model.dtype())
 }
 
 fn moments(model: &StableDiffusion, index: usize, image: Tensor<4>) -> Result<Moments, LatentsError> {
     let distribution = model.vae.encode(image);
     let host = |tensor: Tensor<4>| {
         let data = tensor.cast(FloatDType::F32).into_data();
-        data.to_vec::<f32>().map_err(|error| LatentsError::Device { index, reason: format!("{error:?}") })
+        data.try_to_vec::<f32>().map_err(|error| LatentsError::Device { index, reason: format!("{error:?}") })
     };
     let mean = host(distribution.mean)?;
     let deviation: Vec<f32> = host(distribution.logvar)?.iter().map(|logvar| (0.5 * logvar).exp()).collect();

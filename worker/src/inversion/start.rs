@@ -148,8 +148,9 @@ fn pick_pair(
 }
 
 fn token_rows(model: &StableDiffusion, ids: &[u32]) -> Result<Vec<Vec<f32>>, StartError> {
-    let rows = model.text_encoder.embedding_rows(ids).cast(FloatDType::F32);
-    let values = rows.into_data().to_vec::<f32>().map_err(|error| StartError::Table(format!("{error:?}")))?;
+    let rows = model.text_encoder.embedding_rows(ids).map_err(|error| StartError::Table(error.to_string()))?;
+    let rows = rows.cast(FloatDType::F32);
+    let values = rows.into_data().try_to_vec::<f32>().map_err(|error| StartError::Table(format!("{error:?}")))?;
     Ok(values.chunks(model.text_encoder.width().max(1)).map(<[f32]>::to_vec).collect())
 }
 

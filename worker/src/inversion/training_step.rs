@@ -96,7 +96,6 @@ pub fn training_step(
 ) -> Result<TrainingStep, StepError> {
     batch.check()?;
     let device = model.device();
-    let dtype = model.dtype();
     let width = vectors.first().map_or(0, Vec::len);
     let flat: Vec<f32> = vectors.iter().flatten().copied().collect();
     if width == 0 || flat.len() != width * vectors.len() {
@@ -113,10 +112,10 @@ pub fn training_step(
     let leaf = Tensor::<2>::from_data(TensorData::new(flat, [vectors.len(), width]), device).autodiff().require_grad();
     let embeddings = model
         .text_encoder
-        .embed(&batch.ids, Some(leaf.clone().cast(dtype)))
+        .embed(&batch.ids, Some(leaf.clone()))
         .map_err(|error| StepError::Embed(error.to_string()))?;
     let context = model.text_encoder.forward(embeddings);
-    let unet_out = model.unet.forward(x_t.clone().cast(dtype), timesteps, context.clone()).cast(FloatDType::F32);
+    let unet_out = model.unet.forward(x_t.clone(), timesteps, context.clone()).cast(FloatDType::F32);
 
     let row_losses = (unet_out.clone() - target).square().mean_dims(&[1, 2, 3]).flatten::<1>(0, 3);
     let gradients = row_losses.clone().mean().backward();
@@ -135,5 +134,5 @@ pub fn training_step(
 
 fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, StepError> {
     let data = tensor.cast(FloatDType::F32).into_data();
-    data.to_vec::<f32>().map_err(|error| StepError::Device(format!("{error:?}")))
+    data.try_to_vec::<f32>().map_err(|error| StepError::Device(format!("{error:?}")))
 }

@@ -1,0 +1,197 @@
+//! The worker's configuration: one file, every option with a default, checked before anything is dialled.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use likeness_shared::ids::WorkerId;
+use likeness_shared::telemetry::LogConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::device::{DeviceChoice, DeviceError};
+
+/// Everything that a worker can be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// Where the coordinator is, such as `http://127.0.0.1:7878`.
+    pub coordinator: String,
+    /// This worker's name in the fleet; empty = host name and random letters.
+    pub worker_id: String,
+    /// The models to load: name and folder (the layout of the diffusers library).
+    pub models: BTreeMap<String, PathBuf>,
+    /// The model of tasks that name none; empty = the only one, or the first by name.
+    pub default_model: String,
+    /// Tasks that may be live at once, 1..=64.
+    pub slots: u32,
+    /// "auto", "cpu" or "cuda:0".
+    pub device: DeviceChoice,
+    /// For the connection to stand.
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    /// For the answer to one call.
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+    /// Longest pause between attempts to reach the coordinator.
+    #[serde(with = "humantime_serde")]
+    pub most_backoff: Duration,
+    /// For downloading all of a task's photos or people.
+    #[serde(with = "humantime_serde")]
+    pub fetch_timeout: Duration,
+    /// From the request to stop until the worker ends whatever is still open.
+    #[serde(with = "humantime_serde")]
+    pub drain_grace: Duration,
+    /// How often the engine reports progress and checkpoints to the session.
+    #[serde(with = "humantime_serde")]
+    pub report_interval: Duration,
+    /// Logs.
+    pub log: LogConfig,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            coordinator: "http://127.0.0.1:7878".to_owned(),
+            worker_id: String::new(),
+            models: BTreeMap::new(),
+            default_model: String::new(),
+            slots: 2,
+            device: DeviceChoice::Auto,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(10),
+            most_backoff: Duration::from_secs(5),
+            fetch_timeout: Duration::from_secs(120),
+            drain_grace: Duration::from_secs(20),
+            report_interval: Duration::from_millis(100),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read or parsed.
+    #[error("configuration {path} cannot be used: {reason}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nothing to compute with.
+    #[error("no model is configured: add one to [models] or give --model NAME=DIR")]
+    NoModels,
+    /// The default names no model.
+    #[error("default_model is {name:?}, but the models are {known}")]
+    DefaultModel {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A number out of its range.
+    #[error("{name} is {value}: give {rule}")]
+    Value {
+        /// Which option.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What it may be.
+        rule: &'static str,
+    },
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+impl WorkerConfig {
+    /// Reads a TOML file; options that it does not name keep their defaults.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |reason: String| ConfigError::File { path: path.to_owned(), reason };
+        config::Config::builder()
+            .add_source(config::File::from(path).format(config::FileFormat::Toml))
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    /// Refuses what cannot work, naming the option.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.models.is_empty() {
+            return Err(ConfigError::NoModels);
+        }
+        if !self.default_model.is_empty() && !self.models.contains_key(&self.default_model) {
+            let known = self.models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(ConfigError::DefaultModel { name: self.default_model.clone(), known });
+        }
+        if !(1..=64).contains(&self.slots) {
+            return Err(ConfigError::Value { name: "slots", value: self.slots.to_string(), rule: "1 to 64" });
+        }
+        if !self.worker_id.is_empty() && self.worker_id.parse::<WorkerId>().is_err() {
+            let rule = "1 to 128 visible ASCII characters, or leave it empty";
+            return Err(ConfigError::Value { name: "worker_id", value: self.worker_id.clone(), rule });
+        }
+        for (name, value) in [
+            ("connect_timeout", self.connect_timeout),
+            ("request_timeout", self.request_timeout),
+            ("most_backoff", self.most_backoff),
+            ("fetch_timeout", self.fetch_timeout),
+            ("drain_grace", self.drain_grace),
+            ("report_interval", self.report_interval),
+        ] {
+            if value < Duration::from_millis(1) || value > Duration::from_secs(24 * 3600) {
+                return Err(ConfigError::Value { name, value: format!("{value:?}"), rule: "1ms to 24h" });
+            }
+        }
+        self.device.open()?;
+        Ok(())
+    }
+
+    /// Name and folder of each model, the default one first.
+    pub fn models_default_first(&self) -> Vec<(String, PathBuf)> {
+        let mut models: Vec<_> = self.models.clone().into_iter().collect();
+        models.sort_by_key(|(name, _)| *name != self.default_model);
+        models
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<WorkerConfig, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("worker.toml");
+        std::fs::write(&path, text).unwrap();
+        WorkerConfig::read(&path)
+    }
+
+    #[test]
+    fn a_file_overrides_defaults_and_is_checked() {
+        let text = "coordinator = \"http://a:1\"\nslots = 4\ndrain_grace = \"3s\"\ndefault_model = \"b\"\n\
+                    device = \"cpu\"\n[models]\na = \"/a\"\nb = \"/b\"\n";
+        let config = read(text).unwrap();
+        config.validate().unwrap();
+        assert_eq!((config.slots, config.drain_grace), (4, Duration::from_secs(3)));
+        assert_eq!(config.models_default_first()[0].0, "b");
+        assert_eq!(config.request_timeout, WorkerConfig::default().request_timeout);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(read("slotz = 4").unwrap_err().to_string().contains("slotz"));
+        assert!(read("device = \"tpu\"").unwrap_err().to_string().contains("\"tpu\" is not known"));
+        assert!(matches!(WorkerConfig::default().validate(), Err(ConfigError::NoModels)));
+        let models = BTreeMap::from([("pocket".to_owned(), PathBuf::from("/p"))]);
+        let good = || WorkerConfig { models: models.clone(), ..WorkerConfig::default() };
+        good().validate().unwrap();
+        let text = |config: WorkerConfig| config.validate().unwrap_err().to_string();
+        assert!(text(WorkerConfig { slots: 0, ..good() }).starts_with("slots is 0"));
+        assert!(text(WorkerConfig { default_model: "x".into(), ..good() }).contains("models are pocket"));
+        assert!(text(WorkerConfig { worker_id: "a b".into(), ..good() }).starts_with("worker_id"));
+        assert!(text(WorkerConfig { drain_grace: Duration::ZERO, ..good() }).starts_with("drain_grace"));
+        let cuda = WorkerConfig { device: DeviceChoice::Cuda(0), ..good() };
+        assert!(text(cuda).contains("no CUDA support"));
+    }
+}

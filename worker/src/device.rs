@@ -1,0 +1,325 @@
+//! The device's own thread, and the supervisor that builds it anew when it dies.
+//!
+//! One OS thread loads the models and runs the engine: memory pools and streams are per thread, and nothing
+//! asynchronous ever waits for a kernel. burn panics on device faults, so the supervisor catches the thread's
+//! death, reports the attempts that were on it as lost, and starts a fresh thread with freshly loaded models.
+//! Three deaths within [`QUICK`] of one another end the worker: the device or a model is unusable.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Device, FloatDType};
+use likeness_diffusion::model_folder::ModelFolder;
+use likeness_diffusion::stable_diffusion::StableDiffusion;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::engine::{self, Attempt, Command, Event, JobOpener, LiveAttempts, LoadedModel, Studio};
+
+/// Deaths closer together than this are counted together.
+pub const QUICK: Duration = Duration::from_secs(60);
+/// So many quick deaths end the worker.
+pub const MOST_QUICK_DEATHS: usize = 3;
+/// Commands that may wait for the engine.
+const COMMAND_QUEUE: usize = 256;
+/// Events that may wait for the session.
+const EVENT_QUEUE: usize = 256;
+
+/// Which device computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DeviceChoice {
+    /// The best that this build can use: the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA card, by number.
+    Cuda(u32),
+}
+
+/// A device that cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// Not the name of a device.
+    #[error("device {0:?} is not known: use \"auto\", \"cpu\" or \"cuda:0\"")]
+    Unknown(String),
+    /// The program was built without it.
+    #[error("device \"cuda:{0}\" is asked for, but this build of the worker has no CUDA support: use device = \"cpu\"")]
+    NoCuda(u32),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            other => match other.strip_prefix("cuda:").map(str::parse) {
+                Some(Ok(number)) => Ok(Self::Cuda(number)),
+                _ => Err(DeviceError::Unknown(other.to_owned())),
+            },
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = DeviceError;
+
+    fn try_from(text: String) -> Result<Self, DeviceError> {
+        text.parse()
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// The device and the type that models run in on it.
+    pub fn open(self) -> Result<(Device, FloatDType), DeviceError> {
+        match self {
+            Self::Auto | Self::Cpu => Ok((Device::flex(), FloatDType::F32)),
+            Self::Cuda(number) => Err(DeviceError::NoCuda(number)),
+        }
+    }
+
+    /// The device's name for reports.
+    pub fn name(self) -> &'static str {
+        "cpu"
+    }
+}
+
+/// What runs on the device thread: makes the opener of jobs anew for every life of the thread.
+pub trait DeviceProgram: Send + Sync + 'static {
+    /// What opens jobs.
+    type Opener: JobOpener;
+
+    /// Loads what jobs are opened on.
+    fn load(&self) -> Result<(Self::Opener, Vec<ModelInventory>), LoadError>;
+}
+
+/// Models that could not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// A device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A model.
+    #[error("model {name:?} in {} cannot be loaded: {reason}", .folder.display())]
+    Model {
+        /// Its name.
+        name: String,
+        /// Its folder.
+        folder: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A loaded model, as the coordinator hears of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInventory {
+    /// The name that tasks ask for.
+    pub name: String,
+    /// sha256 over its files.
+    pub digest: String,
+}
+
+/// Loads Stable Diffusion models from folders, the default one first.
+#[derive(Clone, Debug)]
+pub struct ModelFolders {
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Name and folder of each model.
+    pub models: Vec<(String, PathBuf)>,
+}
+
+impl DeviceProgram for ModelFolders {
+    type Opener = Studio;
+
+    fn load(&self) -> Result<(Studio, Vec<ModelInventory>), LoadError> {
+        let (device, dtype) = self.device.open()?;
+        let mut models = Vec::with_capacity(self.models.len());
+        for (name, folder) in &self.models {
+            let failed = |error: &dyn fmt::Display| LoadError::Model {
+                name: name.clone(),
+                folder: folder.clone(),
+                reason: error.to_string(),
+            };
+            let started = Instant::now();
+            let opened = ModelFolder::open(folder).map_err(|error| failed(&error))?;
+            let digest = opened.digest().map_err(|error| failed(&error))?;
+            let diffusion =
+                StableDiffusion::load(&opened, &device, dtype).map_err(|error| failed(&error))?;
+            let seconds = started.elapsed().as_secs_f64();
+            tracing::info!(model = %name, digest = %digest, seconds, "model loaded");
+            models.push(LoadedModel { name: name.clone(), digest, folder: folder.clone(), diffusion });
+        }
+        let inventory = models
+            .iter()
+            .map(|model| ModelInventory { name: model.name.clone(), digest: model.digest.clone() })
+            .collect();
+        Ok((Studio { models }, inventory))
+    }
+}
+
+/// What the device thread says.
+#[derive(Debug)]
+pub enum DeviceEvent {
+    /// The models are loaded; the engine takes orders. Again after each [`DeviceEvent::Lost`].
+    Ready(Vec<ModelInventory>),
+    /// From the engine.
+    Engine(Event),
+    /// The thread died; these attempts died with it. It is being built anew.
+    Lost {
+        /// What was on the device.
+        attempts: Vec<Attempt>,
+        /// The panic's message.
+        reason: String,
+    },
+    /// There will be no device: loading failed, or the thread died too often.
+    Dead(String),
+}
+
+impl From<Event> for DeviceEvent {
+    fn from(event: Event) -> Self {
+        Self::Engine(event)
+    }
+}
+
+/// The session's end of the device.
+pub struct DeviceHandle {
+    /// To the engine. Dropping it ends the thread after the current turn.
+    pub commands: mpsc::Sender<Command>,
+    /// From the engine and its supervisor.
+    pub events: mpsc::Receiver<DeviceEvent>,
+    supervisor: thread::JoinHandle<()>,
+}
+
+impl DeviceHandle {
+    /// Starts supervisor and device thread.
+    pub fn start<P: DeviceProgram>(program: P, report_interval: Duration) -> std::io::Result<Self> {
+        let (commands, command_queue) = mpsc::channel(COMMAND_QUEUE);
+        let (event_queue, events) = mpsc::channel(EVENT_QUEUE);
+        let supervisor = thread::Builder::new().name("likeness-supervisor".to_owned()).spawn(move || {
+            supervise(Arc::new(program), command_queue, event_queue, report_interval);
+        })?;
+        Ok(Self { commands, events, supervisor })
+    }
+
+    /// Ends the thread: waits for the current piece of work, at most `within`. False if it has not ended by then.
+    pub async fn stop(self, within: Duration) -> bool {
+        let Self { commands, mut events, supervisor } = self;
+        drop(commands);
+        // Whoever blocks on a full queue of events must get through to see that the commands are closed.
+        let drained = async { while events.recv().await.is_some() {} };
+        let ended = tokio::time::timeout(within, drained).await.is_ok();
+        ended && supervisor.is_finished() || {
+            let joined = tokio::task::spawn_blocking(move || supervisor.join().is_ok());
+            ended && matches!(tokio::time::timeout(within, joined).await, Ok(Ok(true)))
+        }
+    }
+}
+
+/// How one life of the device thread ended.
+enum Life {
+    /// Nobody needs it any more.
+    Over,
+    Unloadable(LoadError),
+    Panicked(String),
+}
+
+fn supervise<P: DeviceProgram>(
+    program: Arc<P>,
+    mut commands: mpsc::Receiver<Command>,
+    events: mpsc::Sender<DeviceEvent>,
+    report_interval: Duration,
+) {
+    let mut deaths: Vec<Instant> = Vec::new();
+    loop {
+        let live = Arc::new(LiveAttempts::default());
+        let (its_program, its_events, its_live) = (Arc::clone(&program), events.clone(), Arc::clone(&live));
+        let spawned = thread::Builder::new().name("likeness-device".to_owned()).spawn(move || {
+            let life = catch_unwind(AssertUnwindSafe(|| {
+                live_once(its_program.as_ref(), &mut commands, &its_events, &its_live, report_interval)
+            }));
+            (commands, life.unwrap_or_else(|panic| Life::Panicked(panic_message(panic.as_ref()))))
+        });
+        let ended = match spawned {
+            Ok(thread) => thread.join(),
+            Err(error) => return report_death(&events, format!("the device thread cannot be started: {error}")),
+        };
+        let reason = match ended {
+            Ok((_, Life::Over)) => return,
+            Ok((_, Life::Unloadable(error))) => return report_death(&events, error.to_string()),
+            Ok((queue, Life::Panicked(reason))) => {
+                commands = queue;
+                reason
+            }
+            Err(_) => return report_death(&events, "the device thread died outside its guard".to_owned()),
+        };
+        tracing::error!(reason, "device thread died, it is built anew");
+        let now = Instant::now();
+        deaths.retain(|death| now.duration_since(*death) < QUICK);
+        deaths.push(now);
+        let lost = DeviceEvent::Lost { attempts: live.take(), reason: reason.clone() };
+        if events.blocking_send(lost).is_err() {
+            return;
+        }
+        if deaths.len() >= MOST_QUICK_DEATHS {
+            let seconds = QUICK.as_secs();
+            let reason = format!("the device thread died {MOST_QUICK_DEATHS} times within {seconds} s, last of: {reason}");
+            return report_death(&events, reason);
+        }
+    }
+}
+
+fn report_death(events: &mpsc::Sender<DeviceEvent>, reason: String) {
+    if events.blocking_send(DeviceEvent::Dead(reason)).is_err() {
+        tracing::debug!("nobody listens to the device any more");
+    }
+}
+
+/// Loads and runs the engine until it is not needed any more.
+fn live_once<P: DeviceProgram>(
+    program: &P,
+    commands: &mut mpsc::Receiver<Command>,
+    events: &mpsc::Sender<DeviceEvent>,
+    live: &LiveAttempts,
+    report_interval: Duration,
+) -> Life {
+    let (opener, inventory) = match program.load() {
+        Ok(loaded) => loaded,
+        Err(error) => return Life::Unloadable(error),
+    };
+    if events.blocking_send(DeviceEvent::Ready(inventory)).is_ok() {
+        engine::run(&opener, commands, events, live, report_interval);
+    }
+    Life::Over
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_owned()
+}

@@ -1,0 +1,223 @@
+//! An inversion as the engine runs it: photos in (`intake`), their latents (`encode`), iterations (`train`), a
+//! person file out.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use likeness_diffusion::person_file::{PersonFile, keys};
+use likeness_diffusion::picture::RgbPicture;
+use likeness_faces::intake::{Photo, PhotoLimits, PhotoRefused, PhotoSet, RgbPixels, read_photo};
+use likeness_shared::ids::TaskId;
+use likeness_shared::limits::DEFAULT_PLACEHOLDER;
+use likeness_shared::proto::{InversionSpec, Progress};
+
+use super::job::Job;
+use super::order::{Ending, Fault, LearnedPerson};
+use super::spec;
+use super::studio::LoadedModel;
+use crate::inversion::latents::{PhotoLatents, encode_photo};
+use crate::inversion::parameterisation::Parameterisation;
+use crate::inversion::{Checkpoint, Inversion, InversionError, InversionOptions, Start, photos_digest};
+
+/// What is under way.
+enum Phase<'m> {
+    Intake { waiting: VecDeque<Bytes>, taken: Vec<Photo>, refused: Vec<PhotoRefused> },
+    Encode { photos: Vec<RgbPicture>, latents: Vec<PhotoLatents> },
+    Train(Box<Inversion<'m>>),
+}
+
+/// An inversion under way.
+pub(super) struct InversionJob<'m> {
+    model: &'m LoadedModel,
+    task: TaskId,
+    spec: InversionSpec,
+    options: InversionOptions,
+    start: Start,
+    checkpoint: Bytes,
+    phase: Phase<'m>,
+}
+
+impl<'m> InversionJob<'m> {
+    pub(super) fn open(
+        model: &'m LoadedModel,
+        task: TaskId,
+        spec: InversionSpec,
+        photos: Vec<Bytes>,
+        start_file: Option<&[u8]>,
+        checkpoint: Bytes,
+    ) -> Result<Self, Fault> {
+        let options = spec::inversion_options(&spec)?;
+        options.validate().map_err(|error| fault(error.into()))?;
+        let start = spec::start(&spec, start_file)?;
+        let (width, height) = model.diffusion.native_size();
+        if width != height {
+            let message = format!("model {:?} draws {width}x{height}: only square models can learn people", model.name);
+            return Err(Fault::lasting("bad_options", message));
+        }
+        let phase = Phase::Intake { waiting: photos.into(), taken: Vec::new(), refused: Vec::new() };
+        Ok(Self { model, task, spec, options, start, checkpoint, phase })
+    }
+
+    fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Inversion<'m>, Fault> {
+        let model = self.model;
+        let start = self
+            .start
+            .vectors(&model.diffusion, &model.folder)
+            .map_err(|error| Fault::lasting("bad_start", error))?;
+        let digest = photos_digest(photos);
+        let inversion =
+            Inversion::with_latents(&model.diffusion, self.options.clone(), latents, digest, start, &model.digest)
+                .map_err(fault)?;
+        if self.checkpoint.is_empty() {
+            return Ok(inversion);
+        }
+        let resumed = inversion.resume(&self.checkpoint).map_err(fault)?;
+        tracing::info!(task = %self.task, step = resumed.report().step, "inversion resumed from its checkpoint");
+        Ok(resumed)
+    }
+
+    fn person(&self, inversion: &Inversion<'m>) -> Result<LearnedPerson, Fault> {
+        let vectors = inversion.vectors();
+        let report = inversion.report();
+        let (count, width) = (vectors.len() as u32, vectors.first().map_or(0, Vec::len) as u32);
+        let placeholder = match self.spec.placeholder.as_str() {
+            "" => DEFAULT_PLACEHOLDER,
+            placeholder => placeholder,
+        };
+        let file = PersonFile {
+            placeholder: Some(placeholder.to_owned()),
+            vectors,
+            metadata: self.metadata(count),
+        };
+        let file = file.write_diffusers().map_err(|error| Fault::passing("internal", error))?;
+        Ok(LearnedPerson {
+            file: file.into(),
+            vectors: count,
+            width,
+            model_digest: self.model.digest.clone(),
+            final_loss: report.smoothed,
+            norm_ratio: report.norm_ratio,
+        })
+    }
+
+    /// What the person file says about itself: nothing that names anybody.
+    fn metadata(&self, vectors: u32) -> BTreeMap<String, String> {
+        let (parameterisation, base) = match self.options.parameterisation {
+            Parameterisation::LogNorm { base } => ("log_norm", Some((keys::LOG_BASE, base.to_string()))),
+            Parameterisation::None { .. } => ("none", None),
+        };
+        [
+            (keys::BASE_MODEL, self.model.digest.clone()),
+            (keys::VECTORS, vectors.to_string()),
+            (keys::PARAMETERISATION, parameterisation.to_owned()),
+            (keys::START, self.start.kind().to_owned()),
+            (keys::STEPS, self.options.steps.to_string()),
+            (keys::TASK, self.task.to_string()),
+        ]
+        .into_iter()
+        .chain(base)
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+    }
+}
+
+impl Job for InversionJob<'_> {
+    fn advance(&mut self) -> Result<Option<Ending>, Fault> {
+        match &mut self.phase {
+            Phase::Intake { waiting, taken, refused } => match waiting.pop_front() {
+                Some(file) => match read_photo(&file, &PhotoLimits::default()) {
+                    Ok(photo) => taken.push(photo),
+                    Err(refusal) => refused.push(refusal.at(taken.len() + refused.len())),
+                },
+                None => {
+                    let photos = std::mem::take(taken);
+                    let (side, _) = self.model.diffusion.native_size();
+                    let photos = squares(photos, std::mem::take(refused), side)?;
+                    self.phase = Phase::Encode { photos, latents: Vec::new() };
+                }
+            },
+            Phase::Encode { photos, latents } => match photos.get(latents.len()) {
+                Some(photo) => {
+                    let encoded = encode_photo(&self.model.diffusion, latents.len(), photo, self.options.flip);
+                    latents.push(encoded.map_err(|error| fault(error.into()))?);
+                }
+                None => {
+                    let (photos, latents) = (std::mem::take(photos), std::mem::take(latents));
+                    self.phase = Phase::Train(Box::new(self.begin(&photos, latents)?));
+                }
+            },
+            Phase::Train(inversion) => {
+                if !inversion.is_finished() {
+                    inversion.step().map_err(fault)?;
+                }
+                if let Phase::Train(inversion) = &self.phase
+                    && inversion.is_finished()
+                {
+                    return Ok(Some(Ending::Learned(self.person(inversion)?)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn progress(&self) -> Progress {
+        // Before training a resumed task stands where its checkpoint was taken: a task's step never falls.
+        let resumed_step = Checkpoint::peek_step(&self.checkpoint).unwrap_or(0);
+        let total_steps = self.options.steps;
+        let (step, phase) = match &self.phase {
+            Phase::Intake { .. } => (resumed_step, "intake"),
+            Phase::Encode { .. } => (resumed_step, "encode"),
+            Phase::Train(inversion) => {
+                let report = inversion.report();
+                return Progress {
+                    step: report.step,
+                    total_steps,
+                    phase: "train".to_owned(),
+                    loss: report.smoothed,
+                    norm_ratio: report.norm_ratio,
+                    steps_per_second: 0.0,
+                };
+            }
+        };
+        Progress { step, total_steps, phase: phase.to_owned(), ..Progress::default() }
+    }
+
+    fn checkpoint(&self) -> Option<Bytes> {
+        match &self.phase {
+            Phase::Train(inversion) => inversion.checkpoint().ok().map(Bytes::from),
+            _ if self.checkpoint.is_empty() => None,
+            _ => Some(self.checkpoint.clone()),
+        }
+    }
+}
+
+/// The photos as the model learns from them, or every reason why they cannot be.
+fn squares(photos: Vec<Photo>, refused: Vec<PhotoRefused>, side: u32) -> Result<Vec<RgbPicture>, Fault> {
+    if !refused.is_empty() {
+        return Err(refusal(&refused));
+    }
+    let set = PhotoSet::new(photos, &PhotoLimits::default()).map_err(|refused| refusal(&refused))?;
+    let square = |photo: &Photo| {
+        let RgbPixels { width, height, pixels } = photo.square(side);
+        RgbPicture { width, height, pixels }
+    };
+    Ok(set.photos().iter().map(square).collect())
+}
+
+/// The first refusal's code, and every refusal's sentence and hint.
+fn refusal(refused: &[PhotoRefused]) -> Fault {
+    let sentence = |refusal: &PhotoRefused| {
+        let which = refusal.index.map_or_else(String::new, |index| format!("photo {}: ", index + 1));
+        format!("{which}{}; {}", refusal.sentence, refusal.hint)
+    };
+    let code = refused.first().map_or("corrupt", |refusal| refusal.code.as_str());
+    Fault::lasting(code, refused.iter().map(sentence).collect::<Vec<_>>().join(". "))
+}
+
+/// A checkpoint that does not fit may fit another worker, a loss that is not a number may come of the device, and
+/// internal errors are the device's; the rest would come again.
+fn fault(error: InversionError) -> Fault {
+    let code = error.code();
+    let retryable = matches!(code, "nan_loss" | "bad_checkpoint" | "internal");
+    Fault { code: code.to_owned(), message: error.to_string(), retryable }
+}

@@ -1,0 +1,191 @@
+//! What goes to the engine and what comes back: plain values, no connection and no tensor among them.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use likeness_shared::ids::{Fence, TaskId};
+use likeness_shared::proto::{GenerationSpec, InversionSpec, Progress};
+
+/// One lease of one task: the engine knows an attempt by both, never by the task alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    /// The task.
+    pub task: TaskId,
+    /// The lease's fence.
+    pub fence: Fence,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.task, self.fence)
+    }
+}
+
+/// A task with everything that it needs, downloaded.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// What to do.
+    pub work: Work,
+    /// Checkpoint to go on from; empty = from the start.
+    pub checkpoint: Bytes,
+}
+
+/// What to do, and with which bytes.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// Learn a person.
+    Inversion {
+        /// How.
+        spec: Box<InversionSpec>,
+        /// The photos' files, in the order of the spec.
+        photos: Vec<Bytes>,
+        /// The person file to start from, where the spec says so.
+        start_file: Option<Bytes>,
+    },
+    /// Draw pictures.
+    Generation {
+        /// What.
+        spec: Box<GenerationSpec>,
+        /// The people of the prompt.
+        people: Vec<BoundPerson>,
+    },
+}
+
+/// A person bound to a placeholder of a prompt.
+#[derive(Clone, Debug)]
+pub struct BoundPerson {
+    /// The text in the prompt.
+    pub placeholder: String,
+    /// The person's id.
+    pub id: String,
+    /// The person file.
+    pub file: Bytes,
+    /// Digest of the model that the vectors belong to; empty when unknown.
+    pub model_digest: String,
+}
+
+/// What the engine is told.
+#[derive(Debug)]
+pub enum Command {
+    /// Take this task on.
+    Join(Box<Order>),
+    /// The task is cancelled: stop at the next step and say so.
+    Cancel(Attempt),
+    /// The lease is lost: stop at the next step, nobody waits for the outcome.
+    Drop(Attempt),
+    /// No work on this attempt until [`Command::Resume`]; its state is kept.
+    Pause(Attempt),
+    /// Go on.
+    Resume(Attempt),
+    /// Hand every task back at its next step.
+    Drain,
+}
+
+/// What the engine says.
+#[derive(Debug)]
+pub enum Event {
+    /// Where an attempt is. Newer ones replace older ones; some may be missing.
+    Progress {
+        /// Which attempt.
+        attempt: Attempt,
+        /// How far.
+        progress: Progress,
+        /// Its state, where it has one to resume from.
+        checkpoint: Option<Bytes>,
+    },
+    /// The attempt is over. Never missing, except for dropped attempts.
+    Ended {
+        /// Which attempt.
+        attempt: Attempt,
+        /// How it ended.
+        ending: Ending,
+        /// Time the device worked for it.
+        device_time: Duration,
+    },
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// A person was learned.
+    Learned(LearnedPerson),
+    /// Pictures were drawn.
+    Drawn(DrawnPictures),
+    /// It failed.
+    Failed(Fault),
+    /// It was cancelled.
+    Cancelled,
+    /// It was handed back for another worker to go on.
+    HandedBack {
+        /// State to resume from; empty = none.
+        checkpoint: Bytes,
+        /// How far it was.
+        progress: Progress,
+    },
+}
+
+/// A finished inversion.
+#[derive(Clone, Debug)]
+pub struct LearnedPerson {
+    /// The person file (diffusers safetensors).
+    pub file: Bytes,
+    /// K.
+    pub vectors: u32,
+    /// D.
+    pub width: u32,
+    /// The model that the vectors belong to.
+    pub model_digest: String,
+    /// Smoothed loss at the end.
+    pub final_loss: f64,
+    /// Mean |v| / |v0| at the end.
+    pub norm_ratio: f64,
+}
+
+/// A finished generation.
+#[derive(Clone, Debug)]
+pub struct DrawnPictures {
+    /// In seed order.
+    pub pictures: Vec<DrawnPicture>,
+    /// What the caller should know.
+    pub warnings: Vec<String>,
+}
+
+/// One picture.
+#[derive(Clone, Debug)]
+pub struct DrawnPicture {
+    /// The file.
+    pub png: Bytes,
+    /// Its seed.
+    pub seed: u64,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+}
+
+/// Why a task failed: a stable code, a sentence that says what to do, and whether another attempt may succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Fault {
+    /// Stable code, such as "corrupt" or "nan_loss".
+    pub code: String,
+    /// What happened and what to do.
+    pub message: String,
+    /// Worth another attempt.
+    pub retryable: bool,
+}
+
+impl Fault {
+    /// A fault that every attempt would meet again.
+    pub fn lasting(code: &str, message: impl fmt::Display) -> Self {
+        Self { code: code.to_owned(), message: message.to_string(), retryable: false }
+    }
+
+    /// A fault that another attempt may not meet.
+    pub fn passing(code: &str, message: impl fmt::Display) -> Self {
+        Self { code: code.to_owned(), message: message.to_string(), retryable: true }
+    }
+}

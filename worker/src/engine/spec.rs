@@ -1,0 +1,135 @@
+//! From the protocol's specs to the method's options. The coordinator has filled in the defaults; what is still
+//! unset takes the same ones.
+
+use likeness_diffusion::samplers::SamplerKind;
+use likeness_shared::limits;
+use likeness_shared::proto::{
+    self, GenerationSpec, InversionSpec, L2Mode as WireL2Mode, Sampler, parameterisation, start,
+};
+
+use super::order::Fault;
+use crate::generation::{GenerationOptions, Person};
+use crate::inversion::parameterisation::{L2Mode, Parameterisation};
+use crate::inversion::start::FACE_PHRASE;
+use crate::inversion::{InversionOptions, Start};
+
+/// The options of an inversion.
+pub(super) fn inversion_options(spec: &InversionSpec) -> Result<InversionOptions, Fault> {
+    let defaults = InversionOptions::default();
+    let templates = match spec.templates.as_str() {
+        "" => defaults.templates,
+        name => name.parse().map_err(|error| Fault::lasting("bad_spec", error))?,
+    };
+    Ok(InversionOptions {
+        parameterisation: parameterisation(spec.parameterisation.as_ref())?,
+        steps: spec.steps.unwrap_or(defaults.steps),
+        batch_size: spec.batch_size,
+        learning_rate: spec.learning_rate.unwrap_or(defaults.learning_rate),
+        norm_learning_rate: spec.norm_learning_rate,
+        flip: spec.flip.unwrap_or(defaults.flip),
+        templates,
+        timesteps: defaults.timesteps,
+        seed: spec.seed,
+    })
+}
+
+fn parameterisation(given: Option<&proto::Parameterisation>) -> Result<Parameterisation, Fault> {
+    Ok(match given.and_then(|given| given.kind.as_ref()) {
+        None => Parameterisation::default(),
+        Some(parameterisation::Kind::LogNorm(log_norm)) => {
+            Parameterisation::LogNorm { base: log_norm.base.unwrap_or(limits::DEFAULT_LOG_NORM_BASE) }
+        }
+        Some(parameterisation::Kind::None(free)) => {
+            let l2 = match WireL2Mode::try_from(free.l2_mode) {
+                Ok(WireL2Mode::Unspecified | WireL2Mode::Decoupled) => L2Mode::Decoupled,
+                Ok(WireL2Mode::Coupled) => L2Mode::Coupled,
+                Ok(WireL2Mode::Anchor) => L2Mode::Anchor,
+                Err(_) => return Err(unknown("L2 mode", free.l2_mode)),
+            };
+            Parameterisation::None { l2, weight: free.l2_weight.unwrap_or(limits::DEFAULT_L2_WEIGHT) }
+        }
+    })
+}
+
+/// The start of an inversion; `file` is the downloaded person file where the start is one.
+pub(super) fn start(spec: &InversionSpec, file: Option<&[u8]>) -> Result<Start, Fault> {
+    match spec.start.as_ref().and_then(|start| start.kind.as_ref()) {
+        None => Ok(Start::default()),
+        Some(start::Kind::Face(face)) if face.phrase.is_empty() => {
+            Ok(Start::Face { phrase: FACE_PHRASE.to_owned() })
+        }
+        Some(start::Kind::Face(face)) => Ok(Start::Face { phrase: face.phrase.clone() }),
+        Some(start::Kind::Rand2(rand2)) => Ok(Start::Rand2 { seed: rand2.seed.unwrap_or(spec.seed) }),
+        Some(start::Kind::Vectors(_)) => {
+            let file = file.ok_or_else(|| Fault::lasting("bad_start", "the start's person file is missing"))?;
+            Start::from_person_file(file).map_err(|error| Fault::lasting("bad_start", error))
+        }
+    }
+}
+
+/// The options of the first picture of a generation.
+pub(super) fn generation_options(spec: &GenerationSpec, persons: Vec<Person>) -> Result<GenerationOptions, Fault> {
+    let defaults = GenerationOptions::default();
+    let sampler = match Sampler::try_from(spec.sampler) {
+        Ok(Sampler::Unspecified | Sampler::Ddim) => SamplerKind::Ddim,
+        Ok(Sampler::Pndm) => SamplerKind::Pndm,
+        Ok(Sampler::Euler) => SamplerKind::Euler,
+        Ok(Sampler::Dpmpp) => SamplerKind::DpmPp,
+        Err(_) => return Err(unknown("sampler", spec.sampler)),
+    };
+    Ok(GenerationOptions {
+        prompt: spec.prompt.clone(),
+        negative_prompt: spec.negative_prompt.clone(),
+        persons,
+        seed: spec.seed,
+        sampler,
+        steps: spec.steps.unwrap_or(defaults.steps),
+        guidance_scale: spec.guidance_scale.unwrap_or(defaults.guidance_scale),
+        width: spec.width,
+        height: spec.height,
+    })
+}
+
+fn unknown(what: &str, number: i32) -> Fault {
+    let message = format!("{what} {number} is not known to this worker: use a newer worker, or another {what}");
+    Fault::passing("bad_spec", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use likeness_shared::proto::{FreeParameterisation, Rand2Start};
+
+    use super::*;
+
+    #[test]
+    fn an_empty_spec_takes_the_methods_defaults() {
+        assert_eq!(inversion_options(&InversionSpec::default()).unwrap(), InversionOptions::default());
+        assert_eq!(start(&InversionSpec::default(), None).unwrap(), Start::default());
+        assert_eq!(generation_options(&GenerationSpec::default(), vec![]).unwrap(), GenerationOptions::default());
+    }
+
+    #[test]
+    fn what_a_spec_says_arrives() {
+        let free = FreeParameterisation { l2_mode: WireL2Mode::Coupled.into(), l2_weight: None };
+        let spec = InversionSpec {
+            steps: Some(7),
+            seed: 3,
+            flip: Some(false),
+            templates: "ti27".into(),
+            parameterisation: Some(proto::Parameterisation { kind: Some(parameterisation::Kind::None(free)) }),
+            start: Some(proto::Start { kind: Some(start::Kind::Rand2(Rand2Start { seed: None })) }),
+            ..InversionSpec::default()
+        };
+        let options = inversion_options(&spec).unwrap();
+        assert_eq!(options.parameterisation, Parameterisation::None { l2: L2Mode::Coupled, weight: 0.01 });
+        assert_eq!((options.steps, options.flip, options.templates.to_string()), (7, false, "ti27".into()));
+        assert_eq!(start(&spec, None).unwrap(), Start::Rand2 { seed: 3 }, "the task's seed unless one is given");
+    }
+
+    #[test]
+    fn values_of_a_newer_protocol_are_refused_by_number() {
+        let spec = GenerationSpec { sampler: 99, ..GenerationSpec::default() };
+        let fault = generation_options(&spec, vec![]).unwrap_err();
+        assert!(fault.message.contains("sampler 99") && fault.retryable);
+    }
+}

@@ -1,0 +1,215 @@
+//! Scenarios of the loop with jobs that only count: join, cancel, drop, pause, drain, failure.
+
+use std::sync::Arc;
+use std::thread;
+
+use likeness_shared::ids::{Fence, TaskId};
+use likeness_shared::proto::{InversionSpec, Progress};
+use tokio::sync::mpsc;
+
+use super::*;
+
+/// Counts to the seed of its spec; fails at the step that the spec's `steps` names.
+struct Counter {
+    made: u64,
+    last: u64,
+    fails_at: Option<u64>,
+}
+
+impl Job for Counter {
+    fn advance(&mut self) -> Result<Option<Ending>, Fault> {
+        self.made += 1;
+        thread::sleep(Duration::from_micros(200));
+        if Some(self.made) == self.fails_at {
+            return Err(Fault::lasting("corrupt", "as told"));
+        }
+        let drawn = DrawnPictures { pictures: vec![], warnings: vec![self.made.to_string()] };
+        Ok((self.made >= self.last).then_some(Ending::Drawn(drawn)))
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { step: self.made as u32, total_steps: self.last as u32, phase: "train".into(), ..Progress::default() }
+    }
+
+    fn checkpoint(&self) -> Option<bytes::Bytes> {
+        Some(self.made.to_le_bytes().to_vec().into())
+    }
+}
+
+struct Counters;
+
+impl JobOpener for Counters {
+    fn open<'m>(&'m self, order: Order) -> Result<Box<dyn Job + 'm>, Fault> {
+        let Work::Inversion { spec, .. } = order.work else { return Err(Fault::lasting("bad_spec", "no counter")) };
+        Ok(Box::new(Counter { made: 0, last: spec.seed, fails_at: spec.steps.map(u64::from) }))
+    }
+}
+
+struct Running {
+    commands: mpsc::Sender<Command>,
+    events: mpsc::Receiver<Event>,
+    live: Arc<LiveAttempts>,
+    thread: thread::JoinHandle<()>,
+}
+
+const FOREVER: u64 = u64::MAX;
+
+fn start() -> Running {
+    let (commands, mut command_queue) = mpsc::channel(64);
+    let (event_queue, events) = mpsc::channel(64);
+    let live = Arc::new(LiveAttempts::default());
+    let watched = Arc::clone(&live);
+    let thread = thread::spawn(move || {
+        run(&Counters, &mut command_queue, &event_queue, &watched, Duration::from_millis(1));
+    });
+    Running { commands, events, live, thread }
+}
+
+impl Running {
+    fn join(&self, last: u64, fails_at: Option<u32>) -> Attempt {
+        let attempt = Attempt { task: TaskId::generate(), fence: Fence(1) };
+        self.join_as(attempt, last, fails_at);
+        attempt
+    }
+
+    fn join_as(&self, attempt: Attempt, last: u64, fails_at: Option<u32>) {
+        let spec = InversionSpec { seed: last, steps: fails_at, ..InversionSpec::default() };
+        let work = Work::Inversion { spec: Box::new(spec), photos: vec![], start_file: None };
+        self.tell(Command::Join(Box::new(Order { attempt, work, checkpoint: bytes::Bytes::new() })));
+    }
+
+    fn tell(&self, command: Command) {
+        self.commands.blocking_send(command).unwrap();
+    }
+
+    fn next(&mut self) -> Event {
+        self.events.blocking_recv().expect("the engine has ended")
+    }
+
+    /// The next ending.
+    fn ending(&mut self) -> (Attempt, Ending) {
+        loop {
+            if let Event::Ended { attempt, ending, .. } = self.next() {
+                return (attempt, ending);
+            }
+        }
+    }
+
+    /// Waits until `attempt` reports a step beyond `step`.
+    fn wait_for_step_beyond(&mut self, attempt: Attempt, step: u32) -> u32 {
+        loop {
+            if let Event::Progress { attempt: who, progress, .. } = self.next()
+                && who == attempt
+                && progress.step > step
+            {
+                return progress.step;
+            }
+        }
+    }
+
+    fn stop(self) {
+        drop(self.commands);
+        self.thread.join().unwrap();
+    }
+}
+
+#[test]
+fn tasks_that_join_later_finish_beside_a_long_one() {
+    let mut engine = start();
+    let long = engine.join(FOREVER, None);
+    engine.wait_for_step_beyond(long, 2);
+    let short = engine.join(5, None);
+    let (who, ending) = engine.ending();
+    assert_eq!(who, short);
+    assert!(matches!(ending, Ending::Drawn(drawn) if drawn.warnings == ["5"]));
+    engine.stop();
+}
+
+#[test]
+fn a_cancelled_task_stops_and_its_neighbour_goes_on() {
+    let mut engine = start();
+    let (first, second) = (engine.join(FOREVER, None), engine.join(FOREVER, None));
+    engine.wait_for_step_beyond(first, 1);
+    engine.tell(Command::Cancel(first));
+    let (who, ending) = engine.ending();
+    assert_eq!(who, first);
+    assert!(matches!(ending, Ending::Cancelled));
+    engine.wait_for_step_beyond(second, 20);
+    assert_eq!(engine.live.take(), [second]);
+    engine.stop();
+}
+
+#[test]
+fn a_dropped_task_ends_without_a_word() {
+    let mut engine = start();
+    let (first, second) = (engine.join(FOREVER, None), engine.join(FOREVER, None));
+    engine.wait_for_step_beyond(first, 1);
+    engine.tell(Command::Drop(first));
+    engine.tell(Command::Cancel(second));
+    let (who, _) = engine.ending();
+    assert_eq!(who, second, "only the cancelled one is heard of");
+    engine.stop();
+}
+
+#[test]
+fn a_paused_task_keeps_its_state_and_goes_on_where_it_was() {
+    let mut engine = start();
+    let attempt = engine.join(FOREVER, None);
+    engine.wait_for_step_beyond(attempt, 3);
+    engine.tell(Command::Pause(attempt));
+    // A neighbour's end shows that the engine has taken turns since.
+    let neighbour = engine.join(50, None);
+    let mut before = 0;
+    loop {
+        match engine.next() {
+            Event::Progress { attempt: who, progress, .. } if who == attempt => before = progress.step,
+            Event::Ended { attempt: who, .. } if who == neighbour => break,
+            _ => {}
+        }
+    }
+    engine.tell(Command::Resume(attempt));
+    let after = engine.wait_for_step_beyond(attempt, before);
+    assert!(after <= before + 40, "steps were made while paused: {before} to {after}");
+    engine.stop();
+}
+
+#[test]
+fn a_drain_hands_everything_back_with_its_state() {
+    let mut engine = start();
+    let attempts = [engine.join(FOREVER, None), engine.join(FOREVER, None)];
+    engine.wait_for_step_beyond(attempts[1], 5);
+    engine.tell(Command::Pause(attempts[0]));
+    engine.tell(Command::Drain);
+    for attempt in attempts {
+        let (who, ending) = engine.ending();
+        assert_eq!(who, attempt);
+        let Ending::HandedBack { checkpoint, progress } = ending else { panic!("{ending:?}") };
+        let made = u64::from_le_bytes(checkpoint[..].try_into().unwrap());
+        assert_eq!(made, u64::from(progress.step));
+        assert!(made > 0);
+    }
+    engine.stop();
+}
+
+#[test]
+fn a_failure_is_told_and_ends_only_its_own_task() {
+    let mut engine = start();
+    let healthy = engine.join(FOREVER, None);
+    let failing = engine.join(FOREVER, Some(3));
+    let (who, ending) = engine.ending();
+    assert_eq!(who, failing);
+    assert!(matches!(ending, Ending::Failed(fault) if fault.code == "corrupt" && !fault.retryable));
+    engine.wait_for_step_beyond(healthy, 5);
+    engine.stop();
+}
+
+#[test]
+fn a_second_start_of_the_same_attempt_is_refused() {
+    let mut engine = start();
+    let attempt = engine.join(FOREVER, None);
+    engine.join_as(attempt, 1, None);
+    engine.wait_for_step_beyond(attempt, 5);
+    engine.tell(Command::Cancel(attempt));
+    assert!(matches!(engine.ending(), (who, Ending::Cancelled) if who == attempt));
+    engine.stop();
+}

@@ -1,0 +1,111 @@
+//! `likeness-worker`: serves one coordinator with one device until it is told to stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use likeness_shared::telemetry;
+use likeness_worker::{ConfigError, DeviceChoice, Worker, WorkerConfig, WorkerError};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Learns people from photos and draws pictures of them, for a Likeness coordinator.
+///
+/// The worker loads its models, dials the coordinator and takes as many tasks as it has slots. SIGTERM or Ctrl-C
+/// hands running tasks back with their state and ends it.
+///
+/// Exit codes: 0 stopped as asked, 1 the device or a model failed, 2 bad configuration.
+#[derive(Debug, Parser)]
+#[command(name = "likeness-worker", version, verbatim_doc_comment)]
+struct Arguments {
+    /// Configuration file (TOML); flags override it.
+    #[arg(long, value_name = "FILE", env = "LIKENESS_WORKER_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address of the coordinator, such as http://127.0.0.1:7878.
+    #[arg(long, value_name = "URL", env = "LIKENESS_COORDINATOR")]
+    coordinator: Option<String>,
+    /// A model: its name and its folder in the layout of the diffusers library. May be repeated.
+    #[arg(long = "model", value_name = "NAME=DIR", value_parser = parse_model)]
+    models: Vec<(String, PathBuf)>,
+    /// The model of tasks that name none.
+    #[arg(long, value_name = "NAME")]
+    default_model: Option<String>,
+    /// This worker's name in the fleet; default: host name and random letters.
+    #[arg(long, value_name = "ID")]
+    worker_id: Option<String>,
+    /// Tasks that may be live at once.
+    #[arg(long, value_name = "N")]
+    slots: Option<u32>,
+    /// Where to compute: auto, cpu or cuda:0.
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceChoice>,
+    /// What to log, such as info or likeness_worker=debug.
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+fn parse_model(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, folder)) if !name.is_empty() && !folder.is_empty() => Ok((name.to_owned(), folder.into())),
+        _ => Err("write it as NAME=DIR, such as pocket=models/pocket".to_owned()),
+    }
+}
+
+impl Arguments {
+    fn into_config(self) -> Result<WorkerConfig, ConfigError> {
+        let mut config = match &self.config {
+            Some(path) => WorkerConfig::read(path)?,
+            None => WorkerConfig::default(),
+        };
+        config.models.extend(self.models);
+        config.coordinator = self.coordinator.unwrap_or(config.coordinator);
+        config.default_model = self.default_model.unwrap_or(config.default_model);
+        config.worker_id = self.worker_id.unwrap_or(config.worker_id);
+        config.slots = self.slots.unwrap_or(config.slots);
+        config.device = self.device.unwrap_or(config.device);
+        config.log.filter = self.log.unwrap_or(config.log.filter);
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = match arguments.into_config() {
+        Ok(config) => config,
+        Err(error) => return complain(2, &error),
+    };
+    if let Err(error) = telemetry::init(&config.log) {
+        return complain(2, &error);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(1, &error),
+    };
+    match runtime.block_on(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ WorkerError::Config(_)) => complain(2, &error),
+        Err(error) => complain(1, &error),
+    }
+}
+
+async fn serve(config: WorkerConfig) -> Result<(), WorkerError> {
+    let shutdown = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let serving = Worker::run(config, shutdown.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        result = &mut serving => return result,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    shutdown.cancel();
+    serving.await
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a failing program, also where logging could not be set up")]
+fn complain(code: u8, error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("likeness-worker: {error}");
+    ExitCode::from(code)
+}

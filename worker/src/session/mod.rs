@@ -1,0 +1,369 @@
+//! The session: the one async loop between the coordinator and the engine.
+//!
+//! It owns everything that is held, and nothing else changes it: the link says what the coordinator wants, the
+//! device what has become of tasks, errands (downloads, settlements) come back when they are done, and two clocks
+//! beat. Rules that hold:
+//! - a lease is taken once: a second one with the same or an older fence is refused;
+//! - a lease that nobody has renewed for four fifths of its life gets no more device time, until it is renewed;
+//! - an outcome is kept until the coordinator has given its verdict, however often the connection breaks;
+//! - after a stop request nothing new begins, everything is handed back, and the loop ends within the grace.
+
+mod fetch;
+mod held;
+mod identity;
+mod link;
+mod pulse;
+mod settle;
+
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use likeness_shared::client::{Client, ClientConfig, ClientError};
+use likeness_shared::ids::{Fence, TaskId};
+use likeness_shared::proto::coordinator_message::Message as FromCoordinator;
+use likeness_shared::proto::worker_message::Message as FromWorker;
+use likeness_shared::proto::{Beat, Credit, HeldVerdict, Lease, LeaseVerdict, Progress, SettleVerdict, Welcome};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::WorkerConfig;
+use crate::device::{DeviceEvent, DeviceHandle, ModelInventory};
+use crate::engine::{Attempt, Command, Ending, Event, Fault, Order};
+use crate::error::WorkerError;
+use held::{Admission, Ledger, Stage};
+use identity::{Identity, duration};
+use link::{Link, LinkEvent};
+use pulse::Pulse;
+use settle::Settlement;
+
+/// Smallest step of the clock that looks after fences, silence and the end of the grace.
+const WATCH: Duration = Duration::from_millis(50);
+
+/// What an errand brings back.
+enum Errand {
+    Fetched(Attempt, Result<Box<Order>, Fault>),
+    Settled(Attempt, Result<SettleVerdict, ClientError>),
+    /// It was called off.
+    Stopped,
+}
+
+/// The loop's state.
+pub(crate) struct Session {
+    config: WorkerConfig,
+    identity: Identity,
+    device: DeviceHandle,
+    link: Link,
+    /// The newest client: settlements and downloads outlive the session in which they began.
+    client: Option<Client>,
+    pulse: Pulse,
+    ledger: Ledger,
+    errands: JoinSet<Errand>,
+    told_credit: Option<u32>,
+    draining_until: Option<Instant>,
+}
+
+impl Session {
+    pub(crate) fn new(config: WorkerConfig, device: DeviceHandle, models: &[ModelInventory]) -> Self {
+        let identity = Identity::new(&config, models);
+        let mut client = ClientConfig::new(config.coordinator.clone());
+        client.connect_timeout = config.connect_timeout;
+        client.request_timeout = config.request_timeout;
+        let link = Link::new(client, config.most_backoff, &identity.worker_id);
+        Self {
+            config,
+            identity,
+            device,
+            link,
+            client: None,
+            pulse: Pulse::new(Instant::now()),
+            ledger: Ledger::default(),
+            errands: JoinSet::new(),
+            told_credit: None,
+            draining_until: None,
+        }
+    }
+
+    /// Runs until `shutdown` and the drain after it.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), WorkerError> {
+        let mut watch = interval(WATCH);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_beat = Instant::now();
+        let result = loop {
+            tokio::select! {
+                () = shutdown.cancelled(), if self.draining_until.is_none() => self.drain(),
+                event = self.link.next() => self.on_link(event),
+                event = self.device.events.recv() => {
+                    if let Err(error) = self.on_device(event) {
+                        break Err(error);
+                    }
+                }
+                Some(errand) = self.errands.join_next() => {
+                    if let Err(error) = self.on_errand(errand) {
+                        break Err(error);
+                    }
+                }
+                _ = watch.tick() => {
+                    let now = Instant::now();
+                    if now.duration_since(last_beat) >= self.pulse.beat_interval {
+                        last_beat = now;
+                        self.beat(now);
+                    }
+                    self.look_after_leases(now);
+                }
+            }
+            self.tell_credit();
+            if let Some(until) = self.draining_until {
+                if self.ledger.is_empty() {
+                    tracing::info!("drained");
+                    break Ok(());
+                }
+                if Instant::now() >= until {
+                    let left = self.ledger.attempts().len();
+                    tracing::warn!(left, "grace is over, what is left goes back when its leases expire");
+                    break Ok(());
+                }
+            }
+        };
+        self.errands.shutdown().await;
+        if !self.device.stop(self.config.drain_grace).await {
+            tracing::warn!("device did not end its current step within the grace");
+        }
+        result
+    }
+
+    fn on_link(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::TimeToDial => self.link.dial(self.identity.hello(self.ledger.inventory())),
+            LinkEvent::Failed(error) => tracing::warn!(%error, "coordinator cannot be reached, trying again"),
+            LinkEvent::Down(reason) => {
+                tracing::warn!(reason, held = self.ledger.attempts().len(), "session ended, running tasks go on");
+            }
+            LinkEvent::Up(welcome) => self.on_welcome(*welcome),
+            LinkEvent::Message(message) => match *message {
+                FromCoordinator::Welcome(_) => tracing::warn!("second welcome in one session is ignored"),
+                FromCoordinator::Lease(lease) => self.on_lease(lease),
+                FromCoordinator::BeatAck(ack) => {
+                    let sent = self.pulse.acknowledged(ack.sequence, Instant::now());
+                    self.abandon(&ack.verdicts);
+                    sent.into_iter().for_each(|sent| self.ledger.renew(sent));
+                }
+                FromCoordinator::Cancel(cancel) => match parse_attempt(&cancel.task_id, cancel.fence) {
+                    Some(attempt) => self.on_cancel(attempt),
+                    None => tracing::warn!(task = cancel.task_id, "cancel of an unreadable task id is ignored"),
+                },
+                FromCoordinator::GoAway(go_away) => {
+                    tracing::info!(reason = go_away.reason, "coordinator asks to connect anew");
+                    self.link.close();
+                }
+            },
+        }
+    }
+
+    fn on_welcome(&mut self, welcome: Welcome) {
+        let now = Instant::now();
+        self.pulse.begin(now, duration(welcome.lease_ttl), duration(welcome.beat_interval));
+        let Some(connection) = self.link.connection() else { return };
+        let greeted = connection.greeted;
+        self.client = Some(connection.client.clone());
+        tracing::info!(
+            coordinator = connection.client.address(),
+            worker = self.identity.worker_id,
+            held = self.ledger.attempts().len(),
+            "session open"
+        );
+        self.abandon(&welcome.verdicts);
+        for verdict in &welcome.verdicts {
+            let Some(attempt) = parse_attempt(&verdict.task_id, verdict.fence) else { continue };
+            if let Some(held) = self.ledger.get_mut(attempt) {
+                held.renewed = held.renewed.max(greeted);
+            }
+        }
+        self.told_credit = None;
+        self.ledger.resend_checkpoints();
+        self.beat(now);
+    }
+
+    /// Drops what the coordinator has given to somebody else.
+    fn abandon(&mut self, verdicts: &[HeldVerdict]) {
+        for verdict in verdicts.iter().filter(|verdict| verdict.verdict() == LeaseVerdict::Abandon) {
+            let Some(attempt) = parse_attempt(&verdict.task_id, verdict.fence) else { continue };
+            if self.ledger.remove(attempt).is_some() {
+                tracing::warn!(%attempt, "lease is lost, the attempt is dropped");
+                self.command(Command::Drop(attempt));
+            }
+        }
+    }
+
+    fn on_lease(&mut self, lease: Lease) {
+        let Some(attempt) = parse_attempt(&lease.task_id, lease.fence) else {
+            tracing::warn!(task = lease.task_id, "lease of an unreadable task id is ignored");
+            return;
+        };
+        match self.ledger.admit(attempt) {
+            Admission::Refuse => {
+                tracing::warn!(%attempt, "lease has been here before, its second start is refused");
+                return;
+            }
+            Admission::Replace(old) => {
+                tracing::warn!(%attempt, %old, "newer lease of a held task, the older attempt is dropped");
+                self.ledger.remove(old);
+                self.command(Command::Drop(old));
+            }
+            Admission::Take => {}
+        }
+        let has_room = self.draining_until.is_none() && self.ledger.free_slots(self.config.slots) > 0;
+        let checkpoint = Bytes::from(lease.checkpoint.clone());
+        let token = self.ledger.insert(attempt, checkpoint.clone(), Instant::now()).errand.clone();
+        let Some(client) = self.client.clone().filter(|_| has_room) else {
+            tracing::info!(%attempt, "lease is handed back, there is no room for it");
+            self.settle(attempt, Ending::HandedBack { checkpoint, progress: Progress::default() }, Duration::ZERO);
+            return;
+        };
+        tracing::info!(%attempt, resumes = !lease.checkpoint.is_empty(), "lease taken");
+        let deadline = self.config.fetch_timeout;
+        self.errands.spawn(until_stopped(token, async move {
+            let fetched = fetch::fetch(client.artifacts(), attempt, lease, deadline).await;
+            Errand::Fetched(attempt, fetched.map(Box::new))
+        }));
+    }
+
+    fn on_cancel(&mut self, attempt: Attempt) {
+        match self.ledger.get_mut(attempt).map(|held| held.stage) {
+            Some(Stage::Fetching) => self.settle(attempt, Ending::Cancelled, Duration::ZERO),
+            Some(Stage::Running | Stage::Fenced) => self.command(Command::Cancel(attempt)),
+            // Its outcome is on the way: whoever commits first wins.
+            Some(Stage::Settling) | None => tracing::debug!(%attempt, "cancel comes too late"),
+        }
+    }
+
+    fn on_device(&mut self, event: Option<DeviceEvent>) -> Result<(), WorkerError> {
+        match event {
+            Some(DeviceEvent::Engine(Event::Progress { attempt, progress, checkpoint })) => {
+                self.ledger.report(attempt, progress, checkpoint);
+            }
+            Some(DeviceEvent::Engine(Event::Ended { attempt, ending, device_time })) => {
+                self.settle(attempt, ending, device_time);
+            }
+            Some(DeviceEvent::Lost { attempts, reason }) => {
+                for attempt in attempts {
+                    let fault = Fault::passing("device_lost", format!("the worker's device failed: {reason}"));
+                    self.settle(attempt, Ending::Failed(fault), Duration::ZERO);
+                }
+            }
+            Some(DeviceEvent::Ready(_)) => tracing::info!("device is ready again"),
+            Some(DeviceEvent::Dead(reason)) => return Err(WorkerError::Device(reason)),
+            None => return Err(WorkerError::Device("its thread is gone".to_owned())),
+        }
+        Ok(())
+    }
+
+    fn on_errand(&mut self, errand: Result<Errand, JoinError>) -> Result<(), WorkerError> {
+        let errand = errand.map_err(|error| WorkerError::Internal(error.to_string()))?;
+        match errand {
+            Errand::Stopped => {}
+            Errand::Fetched(attempt, Ok(order)) => {
+                if let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage == Stage::Fetching) {
+                    held.stage = Stage::Running;
+                    self.command(Command::Join(order));
+                }
+            }
+            Errand::Fetched(attempt, Err(fault)) => {
+                tracing::warn!(%attempt, %fault, "task's files cannot be had");
+                self.settle(attempt, Ending::Failed(fault), Duration::ZERO);
+            }
+            Errand::Settled(attempt, verdict) => {
+                match verdict {
+                    Ok(SettleVerdict::Stale) => tracing::warn!(%attempt, "settled too late: the lease was lost"),
+                    Ok(verdict) => tracing::info!(%attempt, verdict = verdict.as_str_name(), "attempt settled"),
+                    Err(error) => tracing::error!(%attempt, %error, "coordinator refuses the settlement"),
+                }
+                self.ledger.remove(attempt);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts to carry an ending to the coordinator; at most one ending per attempt gets this far.
+    fn settle(&mut self, attempt: Attempt, ending: Ending, device_time: Duration) {
+        let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage != Stage::Settling) else { return };
+        held.errand.cancel();
+        held.errand = CancellationToken::new();
+        held.stage = Stage::Settling;
+        held.progress.phase = "upload".to_owned();
+        let token = held.errand.clone();
+        let Some(client) = self.client.clone() else { return };
+        let worker_id = self.identity.worker_id.clone();
+        let settlement = Settlement { worker_id, attempt, device_time };
+        let most_backoff = self.config.most_backoff;
+        self.errands.spawn(until_stopped(token, async move {
+            Errand::Settled(attempt, settle::settle(&client, settlement, ending, most_backoff).await)
+        }));
+    }
+
+    /// The engine's queue is far longer than what its few tasks can be told, so a full one means a stuck device.
+    fn command(&mut self, command: Command) {
+        if let Err(error) = self.device.commands.try_send(command) {
+            tracing::error!(%error, "device does not take commands");
+        }
+    }
+
+    fn beat(&mut self, now: Instant) {
+        if self.link.connection().is_none() {
+            return;
+        }
+        let tasks = self.ledger.beats();
+        let sequence = self.pulse.beat(now);
+        self.link.send(FromWorker::Beat(Beat { sequence, tasks }));
+    }
+
+    fn look_after_leases(&mut self, now: Instant) {
+        if self.link.connection().is_some() && self.pulse.is_lost(now) {
+            tracing::warn!("coordinator is silent, the session is opened anew");
+            self.link.close();
+        }
+        let (pause, resume) = self.ledger.fence(now, self.pulse.fence_limit());
+        for attempt in pause {
+            tracing::warn!(%attempt, "lease has not been renewed in time, the attempt is stopped");
+            self.command(Command::Pause(attempt));
+        }
+        for attempt in resume {
+            tracing::info!(%attempt, "lease is renewed, the attempt goes on");
+            self.command(Command::Resume(attempt));
+        }
+    }
+
+    fn tell_credit(&mut self) {
+        let free_slots =
+            if self.draining_until.is_some() { 0 } else { self.ledger.free_slots(self.config.slots) };
+        if self.link.connection().is_some() && self.told_credit != Some(free_slots) {
+            self.told_credit = Some(free_slots);
+            self.link.send(FromWorker::Credit(Credit { free_slots }));
+        }
+    }
+
+    /// No new work; everything live is handed back at its next step.
+    fn drain(&mut self) {
+        tracing::info!(held = self.ledger.attempts().len(), "stopping: tasks are handed back");
+        self.draining_until = Some(Instant::now() + self.config.drain_grace);
+        self.command(Command::Drain);
+        for attempt in self.ledger.attempts() {
+            let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage == Stage::Fetching) else { continue };
+            let ending = Ending::HandedBack { checkpoint: held.checkpoint.clone(), progress: held.progress.clone() };
+            self.settle(attempt, ending, Duration::ZERO);
+        }
+    }
+}
+
+/// The errand, unless its token is cancelled first.
+async fn until_stopped(token: CancellationToken, errand: impl Future<Output = Errand>) -> Errand {
+    tokio::select! {
+        () = token.cancelled() => Errand::Stopped,
+        errand = errand => errand,
+    }
+}
+
+fn parse_attempt(task_id: &str, fence: u64) -> Option<Attempt> {
+    TaskId::from_str(task_id).ok().map(|task| Attempt { task, fence: Fence(fence) })
+}

@@ -1,0 +1,34 @@
+//! The worker as one thing to run: configuration in, a drained exit out.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::WorkerConfig;
+use crate::device::{DeviceEvent, DeviceHandle, ModelFolders};
+use crate::error::WorkerError;
+use crate::session::Session;
+
+/// A worker.
+#[derive(Debug)]
+pub struct Worker;
+
+impl Worker {
+    /// Loads the models, dials the coordinator and serves it until `shutdown`; then hands its tasks back and
+    /// returns within the configured grace. A coordinator that is away is waited for.
+    pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
+        config.validate()?;
+        let folders = ModelFolders { device: config.device, models: config.models_default_first() };
+        let mut device = DeviceHandle::start(folders, config.report_interval)?;
+        let first = tokio::select! {
+            event = device.events.recv() => event,
+            () = shutdown.cancelled() => None,
+        };
+        match first {
+            Some(DeviceEvent::Ready(models)) => Session::new(config, device, &models).run(shutdown).await,
+            Some(DeviceEvent::Dead(reason)) => Err(WorkerError::Device(reason)),
+            Some(DeviceEvent::Lost { reason, .. }) => Err(WorkerError::Device(reason)),
+            Some(DeviceEvent::Engine(_)) => Err(WorkerError::Internal("an event before any order".to_owned())),
+            None if shutdown.is_cancelled() => Ok(()),
+            None => Err(WorkerError::Device("its thread is gone".to_owned())),
+        }
+    }
+}
