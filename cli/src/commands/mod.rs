@@ -1,0 +1,47 @@
+//! One file a command. Each says what it needs on the command line and does it.
+
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod fleet;
+pub(crate) mod generate;
+pub(crate) mod interrupt;
+pub(crate) mod invert;
+pub(crate) mod local_generation;
+pub(crate) mod people;
+pub(crate) mod person_files;
+pub(crate) mod photos;
+pub(crate) mod task;
+pub(crate) mod up;
+pub(crate) mod watch;
+
+use anyhow::Context;
+
+use crate::arguments::{Arguments, Command};
+use crate::exit::Exit;
+use crate::output::Voice;
+use crate::parity;
+
+/// Runs the command that was asked for.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let global = &arguments.global;
+    let voice = Voice::new(global.output, global.quiet);
+    match arguments.command {
+        Command::Completions(options) => completions::run(&options),
+        Command::Parity(options) => parity::run(&options, voice),
+        Command::Generate(options) if options.is_local() => local_generation::run(&options, voice),
+        Command::Up(options) => wait_for(up::run(&options, voice)),
+        Command::Demo(options) => wait_for(demo::run(&options, voice)),
+        Command::Invert(options) => wait_for(invert::run(&options, global, voice)),
+        Command::Generate(options) => wait_for(generate::run(&options, global, voice)),
+        Command::People(command) => wait_for(people::run(&command, global, voice)),
+        Command::Task(command) => wait_for(task::run(&command, global, voice)),
+    }
+}
+
+fn wait_for(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(work)
+}

@@ -1,0 +1,35 @@
+//! Files that ship with the repository.
+
+use std::path::PathBuf;
+
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    folder.canonicalize().unwrap_or(folder)
+}
+
+/// The shipped model: a folder in the diffusers layout.
+#[must_use]
+pub fn pocket_model() -> PathBuf {
+    repository().join("models/pocket")
+}
+
+/// A reference folder of `tests/fixtures`, such as `tiny-a`.
+#[must_use]
+pub fn fixture(name: &str) -> PathBuf {
+    repository().join("tests/fixtures").join(name)
+}
+
+/// The photos of a shipped person, such as `person-03`, in order.
+///
+/// # Panics
+/// Where there is no such person.
+#[must_use]
+pub fn photos(person: &str) -> Vec<PathBuf> {
+    let folder = pocket_model().join("people").join(person);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut photos: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    photos.sort();
+    photos
+}

@@ -1,0 +1,127 @@
+//! The whole path through `likeness up`: photos of a shipped person in, a picture and three kinds of file out.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation is how a test speaks")]
+
+use std::fs;
+use std::path::Path;
+
+use likeness_tests::cli::{self, Ended};
+use likeness_tests::fleet::{START, WORK, in_state};
+use likeness_tests::service::Service;
+use likeness_tests::world;
+use nix::sys::signal::Signal;
+
+fn up(data: &Path) -> (Service, String) {
+    let data = data.display().to_string();
+    let service = cli::start("up", &["up", "--data", &data, "--listen", "127.0.0.1:0"]);
+    let address =
+        service.wait_for("its address", START, |line| line.starts_with("http://").then(|| line.to_owned()));
+    (service, address)
+}
+
+#[test]
+fn photos_in_pictures_out() {
+    let data = tempfile::tempdir().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let path = |name: &str| out.path().join(name).display().to_string();
+    let (mut service, address) = up(data.path());
+    let run = |arguments: &[&str]| -> Ended {
+        let mut all = vec!["--server", &address, "-o", "json"];
+        all.extend(arguments);
+        cli::likeness(&all)
+    };
+
+    let photos: Vec<String> =
+        world::photos("person-05").iter().map(|path| path.display().to_string()).collect();
+    let mut arguments = vec!["invert", "--name", "ann", "--consent", "--steps", "6", "--batch", "2"];
+    arguments.extend(photos.iter().map(String::as_str));
+    let learned = run(&arguments).expect(0, &["train", "succeeded"]).json();
+    let task = learned["task"]["id"].as_str().unwrap();
+    assert_eq!(learned["task"]["state"], "succeeded");
+    assert_eq!(learned["task"]["progress"]["step"], 6);
+
+    let people = run(&["people", "ls"]).expect(0, &[]).json();
+    assert_eq!(people[0]["name"], "ann");
+    assert_eq!(people[0]["task_id"], task);
+    assert_eq!(run(&["people", "get", "ann"]).expect(0, &[]).json()["id"], people[0]["id"]);
+
+    // A picture through the fleet, and the same one drawn here with the exported file, are the same pixels.
+    let prompt = "a photo of sks smiling";
+    let picture = path("fleet.png");
+    let drawn = run(&[
+        "generate", "--person", "ann", "--prompt", prompt, "--steps", "4", "--seed", "3", "--out", &picture,
+    ]);
+    assert_eq!(drawn.expect(0, &[]).json()["task"]["generation_result"]["pictures"][0]["seed"], 3);
+    let model = world::pocket_model().display().to_string();
+    for (format, file) in
+        [("diffusers", "ann.safetensors"), ("kohya", "ann-kohya.safetensors"), ("a1111", "ann.pt")]
+    {
+        let file = path(file);
+        run(&["people", "export", "ann", "--format", format, "--out", &file]).expect(0, &[]);
+        let local = path(&format!("{format}.png"));
+        let arguments = [
+            "generate",
+            "--model",
+            &model,
+            "--embedding",
+            &file,
+            "--embedding-token",
+            "sks",
+            "--prompt",
+            prompt,
+        ];
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--steps", "4", "--seed", "3", "--out", &local]);
+        cli::likeness(&arguments).expect(0, &[]);
+        assert_eq!(pixels(&picture), pixels(&local), "{format}");
+        run(&["people", "import", &file, "--name", &format!("ann-{format}"), "--placeholder", "zwx"])
+            .expect(0, &[]);
+    }
+    let words = String::from_utf8_lossy(&fs::read(&picture).unwrap()).into_owned();
+    for word in [prompt, "seed", "sampler", "model_digest"] {
+        assert!(words.contains(word), "the PNG does not say {word:?}");
+    }
+    assert_eq!(run(&["people", "ls"]).json().as_array().unwrap().len(), 4);
+    run(&["people", "delete", "ann"]).expect(0, &["forgotten"]);
+    run(&["people", "get", "ann"]).expect(4, &["ann"]);
+
+    let watch = cli::start("task watch", &["--server", &address, "-o", "json", "task", "watch", task]);
+    watch.wait_for("the end", WORK, |line| in_state(line, "succeeded"));
+    run(&["task", "get", "01JD3W6F0ZQ4T8X6G2R5K9M1NB"]).expect(4, &["01JD3W6F0ZQ4T8X6G2R5K9M1NB"]);
+    assert_eq!(run(&["task", "ls", "--kind", "inversion"]).json().as_array().unwrap().len(), 1);
+
+    corrupt_photos_fail_the_task(&run, out.path());
+
+    service.signal(Signal::SIGTERM);
+    let status = service.exit(WORK);
+    assert!(status.success(), "{status}: {:?}", service.lines());
+}
+
+/// Files that begin like photos and are none get through the client, and the task says which and why.
+fn corrupt_photos_fail_the_task(run: &dyn Fn(&[&str]) -> Ended, folder: &Path) {
+    let photo = folder.join("corrupt.jpg");
+    fs::write(&photo, b"\xff\xd8\xff\xe0 and then nothing that a decoder knows").unwrap();
+    let photo = photo.display().to_string();
+    let good: Vec<String> =
+        world::photos("person-05").iter().map(|path| path.display().to_string()).collect();
+    run(&["invert", "--name", "bob", "--consent", &photo, &good[0], &good[1], &good[2]])
+        .expect(5, &["corrupt"]);
+    run(&["invert", "--name", "bob", "--consent", &good[0], &good[1]]).expect(1, &["3"]);
+    run(&["people", "get", "bob"]).expect(4, &["bob"]);
+}
+
+/// The compressed pixels of a PNG: all its IDAT chunks.
+fn pixels(path: &str) -> Vec<u8> {
+    let bytes = fs::read(path).unwrap();
+    let mut rest = &bytes[8..];
+    let mut pixels = Vec::new();
+    while rest.len() >= 12 {
+        let length = u32::from_be_bytes(rest[..4].try_into().unwrap()) as usize;
+        if &rest[4..8] == b"IDAT" {
+            pixels.extend_from_slice(&rest[8..8 + length]);
+        }
+        rest = &rest[12 + length..];
+    }
+    assert!(!pixels.is_empty(), "{path} has no pixels");
+    pixels
+}
