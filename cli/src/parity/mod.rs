@@ -1,0 +1,89 @@
+//! `likeness parity DIR`: holds the model of a folder against reference values, group by group.
+//!
+//! The folder has `model/` (diffusers layout), `ref/` (expected values) and `manifest.json`; every size, prompt,
+//! seed, step count and guidance is read from it. Promises to fail where a value is further from the reference
+//! than its group's limit, and where something is absent that the manifest lists. `docs/parity.md` explains.
+
+mod groups;
+mod limits;
+mod manifest;
+mod reference;
+mod report;
+mod subject;
+mod values;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::exit::Exit;
+use crate::output::Voice;
+use reference::Reference;
+use report::Report;
+use subject::Subject;
+
+/// What `likeness parity` takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ParityArguments {
+    /// A folder with model/, ref/ and manifest.json.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Compare only these groups, such as text,unet.
+    #[arg(long, value_name = "GROUPS", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Print only what falls short.
+    #[arg(long)]
+    failures: bool,
+}
+
+/// Compares, prints the table, and tells by the exit code whether all of it is near enough.
+pub(crate) fn run(arguments: &ParityArguments, voice: Voice) -> anyhow::Result<Exit> {
+    let known = groups::ALL.map(|(name, _)| name);
+    if let Some(unknown) = arguments.only.iter().find(|only| !known.contains(&only.as_str())) {
+        bail!("there is no group {unknown:?}; the groups are {}", known.join(", "));
+    }
+    let reference = Reference::open(&arguments.folder)?;
+    let mut report = compare(&reference, &arguments.only, voice);
+    if report.ok && report.made() == 0 {
+        report.failed("everything", "nothing was compared");
+    }
+    let short: Vec<String> =
+        report.fallen_short().map(|row| format!("{}: {} {}", row.group, row.compared, row.note)).collect();
+    if arguments.failures {
+        report.rows.retain(|row| !row.ok);
+    }
+    let rows = report.rows.iter().map(report::Row::cells);
+    voice.rows(&report, &["group", "compared", "error", "limit", "ok", "note"], rows)?;
+    if report.ok {
+        voice.say(format!("{} comparisons, all within their limits", report.made()));
+        return Ok(Exit::Ok);
+    }
+    voice.error(format!("{} comparisons fall short:\n  {}", short.len(), short.join("\n  ")));
+    Ok(Exit::Failed)
+}
+
+fn compare(reference: &Reference, only: &[String], voice: Voice) -> Report {
+    let mut report = Report::new(&reference.manifest.config_name);
+    report.begin("model");
+    let subject = match Subject::load(reference) {
+        Ok(subject) => subject,
+        Err(error) => {
+            report.failed("model/", format!("{error:#}"));
+            return report;
+        }
+    };
+    for (name, check) in groups::ALL {
+        if !only.is_empty() && !only.iter().any(|chosen| chosen == name) {
+            continue;
+        }
+        let start = Instant::now();
+        report.begin(name);
+        if let Err(error) = check(reference, &subject, &mut report) {
+            report.failed("everything", format!("{error:#}"));
+        }
+        voice.say(format!("{name}: {:.1} s", start.elapsed().as_secs_f64()));
+    }
+    report
+}
