@@ -75,7 +75,7 @@ def _jitter(x: torch.Tensor) -> torch.Tensor:
     return F.avg_pool2d(x, 3, 1, 1) if torch.rand(()) < .35 else x + .03 * torch.randn_like(x)
 
 
-def train_face_judge(identities: int = 500, pictures: int = 10, epochs: int = 24) -> FaceJudge:
+def train_face_judge(identities: int = 320, pictures: int = 8, epochs: int = 16) -> FaceJudge:
     """Draws identities of the judges' own seed range as photos and trains on them."""
     torch.manual_seed(1)
     rows = [(i, render(draw_identity(JUDGE_SEED + i), draw_scene(np.random.default_rng(JUDGE_SEED + i * 100 + k), "photo")))
@@ -101,7 +101,7 @@ def train_face_judge(identities: int = 500, pictures: int = 10, epochs: int = 24
     return judge.eval()
 
 
-def train_context_judge(pictures: int = 6000, epochs: int = 10) -> ContextJudge:
+def train_context_judge(pictures: int = 3000, epochs: int = 8) -> ContextJudge:
     """Draws strangers in all styles and trains a classifier of everything captions say about scenes."""
     torch.manual_seed(2)
     images, labels = [], {k: [] for k in LABELS}

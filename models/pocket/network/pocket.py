@@ -73,7 +73,7 @@ class Pocket:
         return self.vae.encode(x).latent_dist.mean * self.scale
 
     @torch.no_grad()
-    def draw(self, prompts: list[str], seed: int, steps: int = 25, guidance: float = 4.0,
+    def draw(self, prompts: list[str], seed: int, steps: int = 20, guidance: float = 5.0,
              learned: torch.Tensor | None = None, batch: int = 16) -> np.ndarray:
         """Draws one picture a prompt by DDIM: uint8 [N, 64, 64, 3]. Noise depends on seed and position."""
         generator = torch.Generator().manual_seed(seed)
