@@ -79,6 +79,14 @@ pub enum StartError {
     /// The file of vectors is unreadable.
     #[error("the start's person file cannot be used: {0}")]
     File(#[from] PersonFileError),
+    /// The phrase or a name cannot be tokenized.
+    #[error("{text:?} cannot be tokenized: {reason}")]
+    Tokens {
+        /// The phrase or name.
+        text: String,
+        /// What the tokenizer said.
+        reason: String,
+    },
     /// The device gave no token vectors.
     #[error("the token table could not be read: {0}")]
     Table(String),
@@ -103,7 +111,7 @@ impl Start {
     pub fn vectors(&self, model: &StableDiffusion, model_folder: &Path) -> Result<Vec<Vec<f32>>, StartError> {
         let vectors = match self {
             Self::Face { phrase } => {
-                let ids = model.tokenizer.token_ids(phrase);
+                let ids = token_ids(model, phrase)?;
                 if ids.is_empty() {
                     return Err(StartError::EmptyPhrase(phrase.clone()));
                 }
@@ -115,8 +123,8 @@ impl Start {
             Self::Rand2 { seed } => {
                 let path = model_folder.join(NAMES_FILE);
                 let names = read_names(&path)?;
-                let pairs = names.iter().map(|name| model.tokenizer.token_ids(name));
-                token_rows(model, &pick_pair(pairs, *seed, path)?)?
+                let ids = names.iter().map(|name| token_ids(model, name)).collect::<Result<Vec<_>, _>>()?;
+                token_rows(model, &pick_pair(ids.into_iter(), *seed, path)?)?
             }
             Self::Vectors(vectors) => vectors.clone(),
         };
@@ -145,6 +153,13 @@ fn pick_pair(
         (Some(first), Some(second)) => Ok([first[0], second[1]]),
         _ => Err(StartError::TooFewNames { path, found: pairs.len() }),
     }
+}
+
+fn token_ids(model: &StableDiffusion, text: &str) -> Result<Vec<u32>, StartError> {
+    model
+        .tokenizer
+        .token_ids(text)
+        .map_err(|error| StartError::Tokens { text: text.to_owned(), reason: error.to_string() })
 }
 
 fn token_rows(model: &StableDiffusion, ids: &[u32]) -> Result<Vec<Vec<f32>>, StartError> {

@@ -41,8 +41,8 @@ pub(super) async fn fetch(
 }
 
 async fn inversion(artifacts: &ArtifactsClient, spec: InversionSpec) -> Result<Work, Fault> {
-    let photos = stream::iter(spec.photo_digests.iter().enumerate())
-        .map(|(index, digest)| async move { download(artifacts, &format!("photo {}", index + 1), digest).await })
+    let photos = stream::iter(spec.photo_digests.clone().into_iter().enumerate())
+        .map(|(index, digest)| async move { download(artifacts, &format!("photo {}", index + 1), &digest).await })
         .buffered(SIDE_BY_SIDE)
         .try_collect()
         .await?;
@@ -60,8 +60,8 @@ async fn generation(
     spec: GenerationSpec,
     people: Vec<ResolvedPerson>,
 ) -> Result<Work, Fault> {
-    let ids = spec.people.iter().map(|binding| binding.person_id.clone());
-    let people = stream::iter(people.into_iter().zip(ids.chain(std::iter::repeat(String::new()))))
+    let ids: Vec<String> = spec.people.iter().map(|binding| binding.person_id.clone()).collect();
+    let people = stream::iter(people.into_iter().zip(ids.into_iter().chain(std::iter::repeat(String::new()))))
         .map(|(person, id)| async move {
             let what = format!("the person behind {:?}", person.placeholder);
             let file = download(artifacts, &what, &person.artifact_digest).await?;

@@ -1,6 +1,6 @@
 //! Reference folders for the tests: their models and tensors.
 
-#![allow(dead_code, missing_docs, reason = "each test uses its own part of this")]
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test uses its own part of this")]
 
 use std::path::{Path, PathBuf};
 
