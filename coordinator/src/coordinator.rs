@@ -187,6 +187,13 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    /// Without a shutdown everything is cut.
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
+
 async fn ended(part: impl Future<Output = ()>) -> Part {
     part.await;
     Part::Done

@@ -11,8 +11,8 @@ use likeness_shared::proto::coordinator_message::Message as ToWorker;
 use likeness_shared::proto::worker_message::Message as FromWorker;
 use likeness_shared::proto::worker_sessions_server::WorkerSessions;
 use likeness_shared::proto::{
-    CoordinatorMessage, HeldLease, HeldVerdict, Hello, LeaseVerdict, PROTOCOL_RANGE, SettleRequest,
-    SettleResponse, Welcome, WorkerMessage,
+    HeldLease, HeldVerdict, Hello, LeaseVerdict, PROTOCOL_RANGE, SettleRequest, SettleResponse, Welcome,
+    WorkerMessage,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -79,10 +79,9 @@ impl WorkerSessionsService {
             beat_interval: prost_types::Duration::try_from(self.shared.config.beat_interval).ok(),
             verdicts,
         };
-        let welcome = CoordinatorMessage { message: Some(ToWorker::Welcome(welcome)) };
-        if outbox.try_send(Ok(welcome)).is_err() {
+        if !self.shared.roster.greet(&worker, id, ToWorker::Welcome(welcome)) {
             self.shared.roster.leave(&worker, id);
-            return Err(Status::internal("a fresh session has no room for its welcome"));
+            return Err(Status::aborted("a newer session of the same worker has taken this one's place"));
         }
         tracing::info!(%worker, %incarnation, models = ?greeting.claimant.pools, "worker session opened");
         let session = Session { shared: self.shared.clone(), worker, incarnation, id, outbox, cut };

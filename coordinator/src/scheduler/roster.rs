@@ -33,6 +33,8 @@ pub(crate) struct Member {
 #[derive(Debug)]
 struct Entry {
     member: Member,
+    /// Whether the welcome is in the outbox: nothing else may come before it.
+    greeted: bool,
     credit: u32,
     /// Leases sent and not yet known to have arrived, with how many beats have come since.
     on_the_way: HashMap<TaskId, (Fence, u32)>,
@@ -66,11 +68,21 @@ impl Roster {
         let session = SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1);
         let worker = claimant.worker.clone();
         let member = Member { claimant, session };
-        let entry = Entry { member, credit: 0, on_the_way: HashMap::new(), outbox, cut };
+        let entry = Entry { member, greeted: false, credit: 0, on_the_way: HashMap::new(), outbox, cut };
         if let Some(older) = self.entries().insert(worker, entry) {
             older.cut.cancel();
         }
         session
+    }
+
+    /// Posts the welcome; from there on others may post too. False where the session is gone.
+    pub(crate) fn greet(&self, worker: &WorkerId, session: SessionId, welcome: Message) -> bool {
+        let mut entries = self.entries();
+        let entry = entries.get_mut(worker).filter(|entry| entry.member.session == session);
+        entry.is_some_and(|entry| {
+            entry.greeted = entry.post(welcome);
+            entry.greeted
+        })
     }
 
     /// Takes a session out, unless a newer one has taken its place.
@@ -146,16 +158,16 @@ impl Roster {
         delivered
     }
 
-    /// Sends a message to a worker, where it has a session here.
+    /// Sends a message to a worker, where it has a session here that has been greeted.
     pub(crate) fn send(&self, worker: &WorkerId, message: Message) {
-        if let Some(entry) = self.entries().get(worker) {
+        if let Some(entry) = self.entries().get(worker).filter(|entry| entry.greeted) {
             entry.post(message);
         }
     }
 
     /// Sends a message to everyone.
     pub(crate) fn send_all(&self, message: &Message) {
-        for entry in self.entries().values() {
+        for entry in self.entries().values().filter(|entry| entry.greeted) {
             entry.post(message.clone());
         }
     }
@@ -201,6 +213,22 @@ mod tests {
         };
         let session = roster.join(claimant.clone(), sender, cut.clone());
         (Member { claimant, session }, receiver, cut)
+    }
+
+    #[test]
+    fn nothing_comes_before_the_welcome() {
+        let roster = Roster::default();
+        let (member, mut outbox, _) = join(&roster, "a", 8);
+        let worker = member.claimant.worker.clone();
+        roster.send(&worker, message());
+        roster.send_all(&message());
+        assert!(outbox.try_recv().is_err());
+        let welcome = Message::Welcome(likeness_shared::proto::Welcome::default());
+        assert!(roster.greet(&worker, member.session, welcome));
+        roster.send(&worker, message());
+        let first = outbox.try_recv().unwrap().unwrap().message;
+        assert!(matches!(first, Some(Message::Welcome(_))), "{first:?}");
+        assert!(outbox.try_recv().is_ok());
     }
 
     fn message() -> Message {
