@@ -22,6 +22,7 @@ pub mod vae;
 pub mod weights;
 
 mod config_file;
+mod kernels;
 mod layers;
 
 pub use config_file::ConfigError;

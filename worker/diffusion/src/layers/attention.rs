@@ -2,6 +2,8 @@
 
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData, activation::softmax};
 
+use crate::kernels;
+
 /// How queries, keys and values are cut into heads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attention {
@@ -12,7 +14,7 @@ pub(crate) struct Attention {
 }
 
 impl Attention {
-    /// `softmax(q k^T / sqrt(width / heads) + mask) v` for `q` `[batch, n, width]`, `k` and `v`
+    /// `softmax((q k^T + mask) / sqrt(width / heads)) v` for `q` `[batch, n, width]`, `k` and `v`
     /// `[batch, m, width]`, `mask` broadcastable to `[batch, heads, n, m]`.
     pub(crate) fn attend(
         &self,
@@ -24,7 +26,7 @@ impl Attention {
         let shape @ [_, _, width] = query.dims();
         let dtype = query.dtype();
         let scale = ((width / self.heads) as f64).sqrt().recip();
-        let (mut query, mut key) = (self.split(query * scale), self.split(key));
+        let (mut query, mut key) = (self.split(query), self.split(key));
         if self.upcast {
             (query, key) = (query.cast(FloatDType::F32), key.cast(FloatDType::F32));
         }
@@ -33,7 +35,7 @@ impl Attention {
             Some(mask) => scores + mask,
             None => scores,
         };
-        let probabilities = softmax(scores, 3);
+        let probabilities = scaled_softmax(scores, scale);
         let probabilities = if self.upcast { probabilities.cast(dtype) } else { probabilities };
         probabilities.matmul(self.split(value)).swap_dims(1, 2).reshape(shape)
     }
@@ -43,6 +45,11 @@ impl Attention {
         let [batch, n, width] = x.dims();
         x.reshape([batch, n, self.heads, width / self.heads]).swap_dims(1, 2)
     }
+}
+
+/// `softmax(scale * x)` over the last dimension.
+fn scaled_softmax(x: Tensor<4>, scale: f64) -> Tensor<4> {
+    if kernels::serve(&x) { kernels::scaled_softmax(x, scale) } else { softmax(x * scale, 3) }
 }
 
 /// The mask `[1, 1, length, length]` that hides later positions.

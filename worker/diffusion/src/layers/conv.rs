@@ -5,6 +5,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::Tensor;
 
 use super::{channels_first, channels_last};
+use crate::kernels;
 use crate::weights::{WeightError, Weights};
 
 /// Where a convolution pads its input with zeros, and how far it strides.
@@ -18,10 +19,21 @@ pub(crate) enum Sampling {
     HalvePadRightBottom,
 }
 
+impl Sampling {
+    /// The stride, and the padding before and after.
+    pub(crate) fn stride_and_padding(self) -> (usize, usize, usize) {
+        match self {
+            Self::Same => (1, 1, 1),
+            Self::HalvePadAll => (2, 1, 1),
+            Self::HalvePadRightBottom => (2, 0, 1),
+        }
+    }
+}
+
 /// A 3x3 convolution with bias.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv3x3 {
-    /// `[outputs, inputs, 3, 3]`.
+    /// `[outputs, 3, 3, inputs]`, the order of our pictures; stored as `[outputs, inputs, 3, 3]`.
     weight: Tensor<4>,
     bias: Tensor<1>,
     sampling: Sampling,
@@ -34,8 +46,9 @@ impl Conv3x3 {
         outputs: usize,
         sampling: Sampling,
     ) -> Result<Self, WeightError> {
+        let weight = weights.tensor("weight", [outputs, inputs, 3, 3])?;
         Ok(Self {
-            weight: weights.tensor("weight", [outputs, inputs, 3, 3])?,
+            weight: contiguous(channels_last(weight)),
             bias: weights.tensor("bias", [outputs])?,
             sampling,
         })
@@ -43,13 +56,19 @@ impl Conv3x3 {
 
     /// `[batch, height, width, inputs]` to `[batch, height', width', outputs]`.
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let (stride, padding) = match self.sampling {
-            Sampling::Same => (1, (1, 1)),
-            Sampling::HalvePadAll => (2, (1, 1)),
-            Sampling::HalvePadRightBottom => (2, (0, 1)),
-        };
-        let options = ConvOptions::new_with_padding([stride; 2], [padding; 2], [1; 2], 1);
-        let y = conv2d(channels_first(x), self.weight.clone(), Some(self.bias.clone()), options);
+        if kernels::serve(&x) {
+            return kernels::conv3x3(x, self.weight.clone(), self.bias.clone(), self.sampling);
+        }
+        let (stride, before, after) = self.sampling.stride_and_padding();
+        let options = ConvOptions::new_with_padding([stride; 2], [(before, after); 2], [1; 2], 1);
+        let weight = channels_first(self.weight.clone());
+        let y = conv2d(channels_first(x), weight, Some(self.bias.clone()), options);
         channels_last(y)
     }
+}
+
+/// The same tensor with its elements lying in the order of its dimensions.
+fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let (device, dtype) = (x.device(), x.dtype());
+    Tensor::from_data(x.into_data(), (&device, dtype))
 }

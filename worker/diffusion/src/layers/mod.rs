@@ -12,7 +12,7 @@ mod norm;
 mod resample;
 mod resnet;
 
-pub(crate) use activation::{gelu_erf, quick_gelu, silu};
+pub(crate) use activation::{gated_gelu, gelu_erf, quick_gelu, silu};
 pub(crate) use attention::{Attention, causal_mask};
 pub(crate) use conv::{Conv3x3, Sampling};
 pub(crate) use linear::Linear;

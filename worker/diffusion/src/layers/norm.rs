@@ -5,6 +5,8 @@
 
 use burn::tensor::{Tensor, module};
 
+use super::silu;
+use crate::kernels;
 use crate::weights::{WeightError, Weights};
 
 /// Normalisation over groups of channels and all pixels, on channels-last data.
@@ -29,6 +31,20 @@ impl GroupNorm {
 
     /// `[batch, height, width, channels]`, same shape out.
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        if kernels::serve(&x) { self.fused(x, false) } else { self.composed(x) }
+    }
+
+    /// SiLU of [`GroupNorm::forward`].
+    pub(crate) fn forward_silu(&self, x: Tensor<4>) -> Tensor<4> {
+        if kernels::serve(&x) { self.fused(x, true) } else { silu(self.composed(x)) }
+    }
+
+    fn fused(&self, x: Tensor<4>, activate: bool) -> Tensor<4> {
+        let (gamma, beta) = (self.gamma.clone(), self.beta.clone());
+        kernels::group_norm(x, gamma, beta, self.groups, self.epsilon, activate)
+    }
+
+    fn composed(&self, x: Tensor<4>) -> Tensor<4> {
         let shape @ [batch, height, width, channels] = x.dims();
         let group = channels / self.groups;
         let x = x.reshape([batch, height * width, self.groups, group]);
@@ -57,6 +73,11 @@ impl LayerNorm {
 
     /// `[..., width]`, same shape out.
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        module::layer_norm(x, self.gamma.clone(), Some(self.beta.clone()), self.epsilon)
+        let (gamma, beta) = (self.gamma.clone(), self.beta.clone());
+        if kernels::serve(&x) {
+            kernels::layer_norm(x, gamma, beta, self.epsilon)
+        } else {
+            module::layer_norm(x, gamma, Some(beta), self.epsilon)
+        }
     }
 }

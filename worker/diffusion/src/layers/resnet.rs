@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Conv3x3, GroupNorm, Linear, Sampling, silu};
+use super::{Conv3x3, GroupNorm, Linear, Sampling};
 use crate::weights::{WeightError, Weights};
 
 /// The sizes of a residual block.
@@ -52,13 +52,13 @@ impl ResnetBlock {
     /// `x` is `[batch, height, width, inputs]`; `activated_time` is SiLU of the time embedding,
     /// `[batch, time_width]`, and is used if the block has a projection for it.
     pub(crate) fn forward(&self, x: Tensor<4>, activated_time: Option<&Tensor<2>>) -> Tensor<4> {
-        let mut hidden = self.conv1.forward(silu(self.norm1.forward(x.clone())));
+        let mut hidden = self.conv1.forward(self.norm1.forward_silu(x.clone()));
         if let (Some(projection), Some(time)) = (&self.time_emb_proj, activated_time) {
             let time = projection.forward(time.clone());
             let [batch, channels] = time.dims();
             hidden = hidden + time.reshape([batch, 1, 1, channels]);
         }
-        let hidden = self.conv2.forward(silu(self.norm2.forward(hidden)));
+        let hidden = self.conv2.forward(self.norm2.forward_silu(hidden));
         match &self.conv_shortcut {
             Some(shortcut) => shortcut.forward(x) + hidden,
             None => x + hidden,

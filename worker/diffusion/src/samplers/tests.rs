@@ -20,11 +20,12 @@ fn numbers(value: &Value) -> Vec<f32> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap() as f32).collect()
 }
 
-/// The square root of torch's vector library is not the correctly rounded one: one unit in the last place.
+/// The square root of torch's vector library is not the correctly rounded one: one unit in the
+/// last place, two after interpolation.
 fn same_sigmas(found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= expected * f32::EPSILON, "{found} is not {expected}");
+        assert!((found - expected).abs() <= expected * 2.0 * f32::EPSILON, "{found} is not {expected}");
     }
 }
 

@@ -88,7 +88,7 @@ impl SpecialTokens {
             for file in &files {
                 match file.value(key) {
                     Some(Value::String(content)) => return Ok(special(content)),
-                    Some(Value::Object(_)) => return file.required(key).map(as_special),
+                    Some(Value::Object(_)) => return file.required(key).map(WrittenToken::special),
                     Some(_) => return Err(file.invalid(key, "a token, as a string or an object")),
                     None => {}
                 }
@@ -122,6 +122,26 @@ fn special(content: &str) -> AddedToken {
     AddedToken::from(content, true).normalized(false)
 }
 
-fn as_special(token: AddedToken) -> AddedToken {
-    AddedToken { special: true, ..token }
+/// A token as the files write it; what they leave out is the reference library's default.
+#[derive(serde::Deserialize)]
+struct WrittenToken {
+    content: String,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
+    #[serde(default)]
+    normalized: bool,
+}
+
+impl WrittenToken {
+    fn special(self) -> AddedToken {
+        AddedToken::from(self.content, true)
+            .single_word(self.single_word)
+            .lstrip(self.lstrip)
+            .rstrip(self.rstrip)
+            .normalized(self.normalized)
+    }
 }

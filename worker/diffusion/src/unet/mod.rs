@@ -106,8 +106,7 @@ impl UNet2DCondition {
         for block in &self.up_blocks {
             x = block.forward(x, &conditions, &mut skips, taps);
         }
-        let normed = self.conv_norm_out.forward(x);
-        taps.see_picture("conv_norm_out", &normed);
-        channels_first(self.conv_out.forward(silu(normed)))
+        taps.look(|taps| taps.see_picture("conv_norm_out", &self.conv_norm_out.forward(x.clone())));
+        channels_first(self.conv_out.forward(self.conv_norm_out.forward_silu(x)))
     }
 }

@@ -27,6 +27,13 @@ impl Taps {
         self.0.unwrap_or_default()
     }
 
+    /// Runs `look` if this records: for what is computed only to be seen.
+    pub(crate) fn look(&mut self, look: impl FnOnce(&mut Self)) {
+        if self.0.is_some() {
+            look(self);
+        }
+    }
+
     pub(crate) fn see<const D: usize>(&mut self, name: &str, activation: &Tensor<D>) {
         if let Some(recorded) = &mut self.0 {
             let activation = activation.clone().cast(FloatDType::F32).into_data();

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::{Taps, UNetConfig};
-use crate::layers::{Attention, GroupNorm, LayerNorm, Linear, gelu_erf};
+use crate::layers::{Attention, GroupNorm, LayerNorm, Linear, gated_gelu};
 use crate::weights::{WeightError, Weights};
 
 /// The epsilon of the group normalisation at the block's head; the residual blocks have another.
@@ -166,10 +166,6 @@ impl GatedFeedForward {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let both = self.proj_in.forward(x);
-        let inner = both.dims()[2] / 2;
-        let value = both.clone().narrow(2, 0, inner);
-        let gate = both.narrow(2, inner, inner);
-        self.proj_out.forward(value * gelu_erf(gate))
+        self.proj_out.forward(gated_gelu(self.proj_in.forward(x)))
     }
 }

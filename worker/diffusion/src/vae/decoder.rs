@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::mid_block::MidBlock;
 use super::{EPSILON, VaeConfig};
-use crate::layers::{Conv3x3, GroupNorm, ResnetBlock, ResnetSizes, Sampling, silu, upsample_nearest};
+use crate::layers::{Conv3x3, GroupNorm, ResnetBlock, ResnetSizes, Sampling, upsample_nearest};
 use crate::weights::{WeightError, Weights};
 
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl Decoder {
         for block in &self.up_blocks {
             x = block.forward(x);
         }
-        self.conv_out.forward(silu(self.conv_norm_out.forward(x)))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(x))
     }
 }
 

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::mid_block::MidBlock;
 use super::{EPSILON, VaeConfig};
-use crate::layers::{Conv3x3, GroupNorm, ResnetBlock, ResnetSizes, Sampling, silu};
+use crate::layers::{Conv3x3, GroupNorm, ResnetBlock, ResnetSizes, Sampling};
 use crate::weights::{WeightError, Weights};
 
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Encoder {
             x = block.forward(x);
         }
         let x = self.mid_block.forward(x);
-        self.conv_out.forward(silu(self.conv_norm_out.forward(x)))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(x))
     }
 }
 

@@ -8,14 +8,14 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-pub struct Folder {
-    pub name: String,
+pub(crate) struct Folder {
+    pub(crate) name: String,
     root: PathBuf,
     manifest: Value,
 }
 
 /// The folders in `LIKENESS_REFERENCE`, or else the repository's own.
-pub fn all() -> Vec<Folder> {
+pub(crate) fn all() -> Vec<Folder> {
     let root = match std::env::var_os("LIKENESS_REFERENCE") {
         Some(root) => PathBuf::from(root),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures"),
@@ -26,7 +26,7 @@ pub fn all() -> Vec<Folder> {
         .filter(|path| path.join("manifest.json").is_file())
         .map(|path| Folder {
             name: path.file_name().unwrap().to_string_lossy().into_owned(),
-            manifest: serde_json::from_slice(&std::fs::read(path.join("manifest.json")).unwrap()).unwrap(),
+            manifest: manifest(&path.join("manifest.json")),
             root: path,
         })
         .collect();
@@ -35,8 +35,14 @@ pub fn all() -> Vec<Folder> {
     folders
 }
 
+/// Python writes NaN for the deviation of a single number, which is no JSON.
+fn manifest(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_json::from_str(&text.replace(": NaN", ": null").replace(":NaN", ":null")).unwrap()
+}
+
 /// The folders that hold the weights of `part`; there is always at least one.
-pub fn with_weights(part: &str) -> Vec<Folder> {
+pub(crate) fn with_weights(part: &str) -> Vec<Folder> {
     let left_out = |folder: &Folder| {
         folder.manifest["left_out_parts"].as_array().is_some_and(|parts| parts.contains(&part.into()))
     };
@@ -46,22 +52,22 @@ pub fn with_weights(part: &str) -> Vec<Folder> {
 }
 
 impl Folder {
-    pub fn model(&self) -> PathBuf {
+    pub(crate) fn model(&self) -> PathBuf {
         self.root.join("model")
     }
 
-    pub fn reference(&self, name: &str) -> PathBuf {
+    pub(crate) fn reference(&self, name: &str) -> PathBuf {
         self.root.join("ref").join(name)
     }
 
     /// A list of strings in the manifest.
-    pub fn texts(&self, key: &str) -> Vec<String> {
+    pub(crate) fn texts(&self, key: &str) -> Vec<String> {
         let texts = self.manifest[key].as_array().unwrap_or_else(|| panic!("{}: no {key}", self.name));
         texts.iter().map(|text| text.as_str().unwrap().to_owned()).collect()
     }
 
     /// All tensors of `ref/FILE.safetensors`.
-    pub fn tensors(&self, file: &str) -> Tensors {
+    pub(crate) fn tensors(&self, file: &str) -> Tensors {
         let file = format!("{file}.safetensors");
         let bytes = std::fs::read(self.reference(&file))
             .unwrap_or_else(|error| panic!("{}: {file}: {error}", self.name));
@@ -87,54 +93,54 @@ impl Folder {
     }
 }
 
-pub struct Tensors {
+pub(crate) struct Tensors {
     from: String,
     tensors: BTreeMap<String, Expected>,
 }
 
 impl Tensors {
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    pub fn find(&self, name: &str) -> Option<&Expected> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Expected> {
         self.tensors.get(name)
     }
 
-    pub fn get(&self, name: &str) -> &Expected {
+    pub(crate) fn get(&self, name: &str) -> &Expected {
         self.find(name).unwrap_or_else(|| panic!("{} lacks {name}", self.from))
     }
 }
 
 /// A reference tensor; of dimension `d` only every `every[d]`-th slice may have been kept.
-pub struct Expected {
-    pub shape: Vec<usize>,
-    pub values: Vec<f64>,
+pub(crate) struct Expected {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<f64>,
     every: Vec<usize>,
 }
 
 impl Expected {
     /// As a whole tensor, to feed a model.
-    pub fn tensor<const D: usize>(&self) -> Tensor<D> {
+    pub(crate) fn tensor<const D: usize>(&self) -> Tensor<D> {
         assert!(self.every.is_empty(), "only a part of this tensor was kept");
         let values: Vec<f32> = self.values.iter().map(|&value| value as f32).collect();
         Tensor::from_data(TensorData::new(values, self.shape.clone()), &Device::flex())
     }
 
     /// As rows of ids.
-    pub fn ids(&self) -> Vec<Vec<u32>> {
+    pub(crate) fn ids(&self) -> Vec<Vec<u32>> {
         let ids = self.values.iter().map(|&value| value as u32).collect::<Vec<_>>();
         ids.chunks(*self.shape.last().unwrap()).map(<[u32]>::to_vec).collect()
     }
 
     /// The same values without their shape.
-    pub fn flat(&self) -> Expected {
+    pub(crate) fn flat(&self) -> Expected {
         assert!(self.every.is_empty(), "only a part of this tensor was kept");
         Expected { shape: vec![self.values.len()], values: self.values.clone(), every: vec![] }
     }
 
     /// Row `index` of the first dimension of the full tensor, if it was kept.
-    pub fn row(&self, index: usize) -> Option<Expected> {
+    pub(crate) fn row(&self, index: usize) -> Option<Expected> {
         let step = self.every.first().copied().unwrap_or(1);
         let length: usize = self.shape[1..].iter().product();
         let kept = index / step;
@@ -146,9 +152,9 @@ impl Expected {
     }
 
     /// `||found - expected|| / ||expected||` over what was kept.
-    pub fn error<const D: usize>(&self, found: Tensor<D>) -> f64 {
+    pub(crate) fn error<const D: usize>(&self, found: Tensor<D>) -> f64 {
         let data = found.cast(FloatDType::F32).into_data();
-        let (shape, found) = (data.shape.to_vec(), data.try_to_vec::<f32>().unwrap());
+        let (shape, found) = (data.shape().to_vec(), data.try_to_vec::<f32>().unwrap());
         let every = if self.every.is_empty() { vec![1; D] } else { self.every.clone() };
         let kept: Vec<usize> =
             shape.iter().zip(&every).map(|(length, step)| length.div_ceil(*step)).collect();
@@ -168,7 +174,7 @@ impl Expected {
     }
 
     /// Fails unless [`Expected::error`] is at most `limit`.
-    pub fn check<const D: usize>(&self, what: &str, found: Tensor<D>, limit: f64) {
+    pub(crate) fn check<const D: usize>(&self, what: &str, found: Tensor<D>, limit: f64) {
         let error = self.error(found);
         println!("{what:<60} {error:.1e}");
         assert!(error <= limit, "{what}: relative error {error:.2e} is above {limit:.0e}");

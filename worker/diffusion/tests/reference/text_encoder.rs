@@ -9,7 +9,7 @@ use crate::{folder, load};
 /// The tanh approximation of GELU alone would be an error of 1.5e-4.
 const LIMIT: f64 = 5e-5;
 
-pub fn open(folder: &folder::Folder) -> TextEncoder {
+pub(crate) fn open(folder: &folder::Folder) -> TextEncoder {
     let part = folder.model().join("text_encoder");
     let config = TextConfig::read(&part.join("config.json")).unwrap();
     load(part.join("model.safetensors"), |weights| TextEncoder::load(weights, &config)).unwrap()
