@@ -19,7 +19,8 @@ pub(super) fn to_srgb(image: DynamicImage, profile: Option<&[u8]>) -> RgbPixels 
     let pixels = if image.color().has_alpha() {
         // Also grey with transparency: its profile, a rarity, would be one for grey and is left out.
         let rgba = image.into_rgba8().into_raw();
-        let rgba = transformed(&rgba, profile, DataColorSpace::Rgb, Layout::Rgba, Layout::Rgba).unwrap_or(rgba);
+        let rgba =
+            transformed(&rgba, profile, DataColorSpace::Rgb, Layout::Rgba, Layout::Rgba).unwrap_or(rgba);
         rgba.as_chunks::<4>().0.iter().flat_map(over_grey).collect()
     } else if image.color().has_color() {
         let rgb = image.into_rgb8().into_raw();

@@ -15,7 +15,11 @@ use super::{Photo, PhotoLimits, PhotoRefused, RefusalCode, RgbPixels};
 /// [`PhotoRefused`] with `unsupported_format`, `too_large` or `corrupt`.
 pub fn read_photo(bytes: &[u8], limits: &PhotoLimits) -> Result<Photo, PhotoRefused> {
     if bytes.is_empty() {
-        return Err(PhotoRefused::new(RefusalCode::Corrupt, "the photo is empty", "choose the file again and upload it anew"));
+        return Err(PhotoRefused::new(
+            RefusalCode::Corrupt,
+            "the photo is empty",
+            "choose the file again and upload it anew",
+        ));
     }
     if bytes.len() > limits.max_bytes {
         let (have, limit) = (megabytes(bytes.len()), megabytes(limits.max_bytes));
@@ -29,10 +33,13 @@ pub fn read_photo(bytes: &[u8], limits: &PhotoLimits) -> Result<Photo, PhotoRefu
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allocation = Limits::no_limits();
     allocation.max_alloc = Some(limits.max_alloc);
-    reader.limits(allocation);
+    reader.limits(allocation.clone());
     let mut decoder = reader.into_decoder().map_err(|error| refusal(&error))?;
     let (width, height) = decoder.dimensions();
     check_sides(width, height, limits)?;
+    let left = limits.max_alloc.checked_sub(decoder.total_bytes()).ok_or_else(too_much_memory)?;
+    allocation.max_alloc = Some(left);
+    decoder.set_limits(allocation).map_err(|error| refusal(&error))?;
     // Both are read before the pixels, because decoding consumes the decoder. A broken profile or
     // orientation is no reason to refuse the photo.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -65,7 +72,10 @@ fn check_sides(width: u32, height: u32, limits: &PhotoLimits) -> Result<(), Phot
     if pixels > limits.max_pixels {
         return Err(PhotoRefused::new(
             RefusalCode::TooLarge,
-            format!("the photo has {width} x {height} pixels and at most {} in all are taken", limits.max_pixels),
+            format!(
+                "the photo has {width} x {height} pixels and at most {} in all are taken",
+                limits.max_pixels
+            ),
             "send a smaller copy: about 2000 pixels on the longer side are plenty",
         ));
     }
@@ -116,16 +126,24 @@ fn foreign_name(bytes: &[u8]) -> &'static str {
 }
 
 fn corrupt(sentence: impl Into<String>) -> PhotoRefused {
-    PhotoRefused::new(RefusalCode::Corrupt, sentence, "open it in a photo program, save it as JPEG and send that")
+    PhotoRefused::new(
+        RefusalCode::Corrupt,
+        sentence,
+        "open it in a photo program, save it as JPEG and send that",
+    )
+}
+
+fn too_much_memory() -> PhotoRefused {
+    PhotoRefused::new(
+        RefusalCode::TooLarge,
+        "the photo takes more memory than is allowed",
+        "send a smaller copy: about 2000 pixels on the longer side are plenty",
+    )
 }
 
 fn refusal(error: &ImageError) -> PhotoRefused {
     match error {
-        ImageError::Limits(_) => PhotoRefused::new(
-            RefusalCode::TooLarge,
-            "the photo takes more memory than is allowed",
-            "send a smaller copy: about 2000 pixels on the longer side are plenty",
-        ),
+        ImageError::Limits(_) => too_much_memory(),
         ImageError::Unsupported(_) => PhotoRefused::new(
             RefusalCode::UnsupportedFormat,
             format!("the photo is of a rare kind that cannot be read ({error})"),

@@ -1,7 +1,7 @@
 //! The square that the model learns from.
 
+use image::RgbImage;
 use image::imageops::{self, FilterType};
-use image::{ImageBuffer, Rgb};
 
 use super::{Photo, RgbPixels};
 
@@ -16,10 +16,15 @@ impl Photo {
         let size = size.max(1);
         let RgbPixels { width, height, pixels } = &self.picture;
         let side = (*width).min(*height);
-        let Some(whole) = ImageBuffer::<Rgb<u8>, &[u8]>::from_raw(*width, *height, pixels.as_slice()) else {
+        let (left, top) = ((*width - side) / 2, (*height - side) / 2);
+        let rows = pixels.chunks_exact(*width as usize * 3).skip(top as usize).take(side as usize);
+        let cropped = rows
+            .flat_map(|row| row.iter().skip(left as usize * 3).take(side as usize * 3))
+            .copied()
+            .collect();
+        let Some(crop) = RgbImage::from_raw(side, side, cropped) else {
             return self.picture.clone();
         };
-        let crop = imageops::crop_imm(&whole, (width - side) / 2, (height - side) / 2, side, side).to_image();
         let resized = match size.cmp(&side) {
             std::cmp::Ordering::Equal => crop,
             std::cmp::Ordering::Less => imageops::resize(&crop, size, size, FilterType::Lanczos3),

@@ -17,7 +17,13 @@ fn gradient(width: u32, height: u32) -> Vec<u8> {
     (0..height).flat_map(|y| (0..width).flat_map(move |x| pixel(x, y))).collect()
 }
 
-fn png(width: u32, height: u32, pixels: &[u8], colour: ExtendedColorType, profile: Option<Vec<u8>>) -> Vec<u8> {
+fn png(
+    width: u32,
+    height: u32,
+    pixels: &[u8],
+    colour: ExtendedColorType,
+    profile: Option<Vec<u8>>,
+) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = PngEncoder::new(&mut file);
     if let Some(profile) = profile {
@@ -98,7 +104,8 @@ fn p3_to_srgb(pixel: [u8; 3]) -> [u8; 3] {
     let rows = [[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]];
     rows.map(|row| {
         let value = row.iter().zip(linear).map(|(factor, value)| factor * value).sum::<f64>().clamp(0.0, 1.0);
-        let encoded = if value <= 0.003_130_8 { 12.92 * value } else { 1.055 * value.powf(1.0 / 2.4) - 0.055 };
+        let encoded =
+            if value <= 0.003_130_8 { 12.92 * value } else { 1.055 * value.powf(1.0 / 2.4) - 0.055 };
         (encoded * 255.0).round() as u8
     })
 }
@@ -112,7 +119,11 @@ fn a_wide_gamut_profile_is_brought_to_srgb() {
         let photo = read_photo(&file, &limits()).unwrap();
         let expected = p3_to_srgb(colour);
         for (found, expected) in photo.picture().pixels[..3].iter().zip(expected) {
-            assert!(found.abs_diff(expected) <= 2, "{colour:?} {:?} {expected:?}", &photo.picture().pixels[..3]);
+            assert!(
+                found.abs_diff(expected) <= 2,
+                "{colour:?} {:?} {expected:?}",
+                &photo.picture().pixels[..3]
+            );
         }
     }
     let srgb = png(4, 4, &[200, 100, 50].repeat(16), ExtendedColorType::Rgb8, None);
@@ -193,7 +204,10 @@ fn giant_headers_are_refused_at_once() {
 /// CRC-32 of PNG, bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 },
+        )
     })
 }
 
