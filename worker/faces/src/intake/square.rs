@@ -17,7 +17,7 @@ impl Photo {
         let RgbPixels { width, height, pixels } = &self.picture;
         let side = (*width).min(*height);
         let (left, top) = ((*width - side) / 2, (*height - side) / 2);
-        let rows = pixels.chunks_exact(*width as usize * 3).skip(top as usize).take(side as usize);
+        let rows = pixels.chunks_exact((*width as usize * 3).max(1)).skip(top as usize).take(side as usize);
         let cropped = rows
             .flat_map(|row| row.iter().skip(left as usize * 3).take(side as usize * 3))
             .copied()
