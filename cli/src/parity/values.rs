@@ -79,7 +79,7 @@ impl Array<f32> {
     /// The numbers of a tensor.
     pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> anyhow::Result<Self> {
         let shape = tensor.dims().to_vec();
-        let values = tensor.cast(FloatDType::F32).into_data().to_vec::<f32>();
+        let values = tensor.cast(FloatDType::F32).into_data().try_to_vec::<f32>();
         Self::new(
             shape,
             values.map_err(|error| anyhow::anyhow!("the device gave no numbers back: {error:?}"))?,

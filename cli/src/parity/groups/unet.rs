@@ -92,9 +92,9 @@ fn inside(
         }
         match seen.as_ref().and_then(|(_, activations)| activations.get(&module)) {
             Some(activation) => {
-                let values = activation.clone().convert::<f32>().to_vec();
+                let values = activation.clone().convert::<f32>().try_to_vec();
                 let values = values.map_err(|error| anyhow::anyhow!("cannot read {module}: {error:?}"))?;
-                report.tensor(name, &Array::new(activation.shape.to_vec(), values)?, expected, limits::PASS);
+                report.tensor(name, &Array::new(activation.shape().to_vec(), values)?, expected, limits::PASS);
             }
             None => report.failed(name, format!("the UNet shows no activation of {module}")),
         }
