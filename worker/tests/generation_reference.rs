@@ -56,6 +56,11 @@ fn the_other_samplers_draw_the_references_pictures() {
         let reference = Reference::open(name);
         let model = reference.model();
         let (picture, _) = draw(&model, GenerationOptions { sampler, steps, ..options(&reference) });
+        let trajectory = reference.file(&file.replace("png", "safetensors")).f32("latents");
+        let latents = picture.latents().into_data().try_to_vec::<f32>().unwrap();
+        let error = relative_error(&latents, &trajectory[trajectory.len() - latents.len()..]);
+        assert!(error < 2e-4, "{file}: {error:e}");
+        println!("{file}: {error:e}");
         assert_same_picture(&picture.finish().unwrap(), &reference.picture(file), file);
     }
 }

@@ -90,8 +90,11 @@ fn an_inversion_refuses_what_it_cannot_learn_from() {
         Inversion::new(&model, options(Parameterisation::default()), photos, start, MODEL_DIGEST).err().unwrap()
     };
     assert_eq!(new(&[], start.clone()).code(), "too_few");
-    let small = RgbPicture { width: 8, height: 8, pixels: vec![0; 192] };
-    assert!(new(&[small], start).to_string().contains("photo 0 is 8x8 pixels"));
+    let odd = RgbPicture { width: 9, height: 8, pixels: vec![0; 216] };
+    assert!(new(&[odd], start.clone()).to_string().contains("photo 0 is 9x8 pixels"));
+    let mut unequal = photos(&model);
+    unequal[1] = RgbPicture { width: 16, height: 16, pixels: vec![0; 768] };
+    assert!(new(&unequal, start).to_string().contains("photo 1 differs in size"));
     assert!(new(&photos(&model), vec![vec![0.1; 3]]).to_string().contains("3 wide"));
     let nowhere = Start::Rand2 { seed: 0 }.vectors(&model, std::path::Path::new("/nowhere")).unwrap_err();
     assert!(nowhere.to_string().contains("names.txt"), "{nowhere}");

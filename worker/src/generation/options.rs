@@ -63,7 +63,7 @@ pub enum GenerationError {
     /// Guidance that means nothing.
     #[error("guidance_scale is {0}: give a finite number of at least 1 (1 = no guidance), such as 7.5")]
     Guidance(f64),
-    /// A side that the UNet cannot halve often enough.
+    /// A side that is no whole number of latent pixels (the UNet takes any number of them), or too long.
     #[error("{side} is {pixels} pixels: this model needs a multiple of {multiple} (such as {suggestion}), at most {most}")]
     Size {
         /// "width" or "height".
@@ -155,7 +155,7 @@ impl GenerationOptions {
             return Err(GenerationError::Guidance(self.guidance_scale));
         }
         let (width, height) = self.size(model);
-        let multiple = side_multiple(model);
+        let multiple = model.vae_factor();
         check_side("width", width, multiple)?;
         check_side("height", height, multiple)?;
         self.check_persons(model.text_encoder.width())
@@ -187,11 +187,6 @@ impl GenerationOptions {
     }
 }
 
-/// What both sides must be a multiple of: the VAE's factor times one halving per level of the UNet but one.
-pub fn side_multiple(model: &StableDiffusion) -> u32 {
-    let halvings = model.unet.config().levels.len().saturating_sub(1);
-    model.vae_factor() << halvings.min(16)
-}
 
 fn check_side(side: &'static str, pixels: u32, multiple: u32) -> Result<(), GenerationError> {
     let multiple = multiple.max(1);

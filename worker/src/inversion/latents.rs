@@ -8,8 +8,8 @@ use likeness_diffusion::stable_diffusion::StableDiffusion;
 /// A photo that cannot be encoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LatentsError {
-    /// The picture has not the model's size.
-    #[error("photo {index} is {width}x{height} pixels, the model learns from {expected}x{expected_height}: crop and resize it first")]
+    /// A side is no whole number of latent pixels.
+    #[error("photo {index} is {width}x{height} pixels, both sides must be multiples of {multiple}: crop and resize it first")]
     Size {
         /// Which photo, from 0.
         index: usize,
@@ -17,10 +17,8 @@ pub enum LatentsError {
         width: u32,
         /// Its height.
         height: u32,
-        /// The model's width.
-        expected: u32,
-        /// The model's height.
-        expected_height: u32,
+        /// Pixels of one latent pixel, along one side.
+        multiple: u32,
     },
     /// The bytes do not fill the picture.
     #[error("photo {index} has {found} bytes of pixels, {expected} are needed")]
@@ -68,9 +66,15 @@ impl Moments {
 pub struct PhotoLatents {
     upright: Moments,
     mirrored: Option<Moments>,
+    shape: [usize; 3],
 }
 
 impl PhotoLatents {
+    /// `[C, h, w]`.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
     /// The moments of the photo or of its mirror image (the photo's own where none was encoded).
     pub fn moments(&self, mirrored: bool) -> &Moments {
         match &self.mirrored {
@@ -80,26 +84,29 @@ impl PhotoLatents {
     }
 }
 
-/// Encodes one photo of the model's native size, with its mirror image if it may be flipped.
+/// Encodes one photo, with its mirror image if it may be flipped. Any size of whole latent pixels will do; the
+/// model knows its native one best.
 pub fn encode_photo(
     model: &StableDiffusion,
     index: usize,
     photo: &RgbPicture,
     flip: bool,
 ) -> Result<PhotoLatents, LatentsError> {
-    let (expected, expected_height) = model.native_size();
-    let RgbPicture { width, height, pixels } = photo;
-    if (*width, *height) != (expected, expected_height) {
-        return Err(LatentsError::Size { index, width: *width, height: *height, expected, expected_height });
+    let &RgbPicture { width, height, ref pixels } = photo;
+    let multiple = model.vae_factor().max(1);
+    let fits = |side: u32| side > 0 && side.is_multiple_of(multiple);
+    if !(fits(width) && fits(height)) {
+        return Err(LatentsError::Size { index, width, height, multiple });
     }
-    let bytes = *width as usize * *height as usize * 3;
+    let bytes = width as usize * height as usize * 3;
     if pixels.len() != bytes {
         return Err(LatentsError::Bytes { index, found: pixels.len(), expected: bytes });
     }
     let image = pixels_to_tensor(model, photo);
     let upright = moments(model, index, image.clone())?;
     let mirrored = if flip { Some(moments(model, index, image.flip([3]))?) } else { None };
-    Ok(PhotoLatents { upright, mirrored })
+    let shape = [model.latent_channels(), (height / multiple) as usize, (width / multiple) as usize];
+    Ok(PhotoLatents { upright, mirrored, shape })
 }
 
 /// `[1, 3, H, W]` in [-1, 1], in f32.
@@ -132,7 +139,7 @@ mod tests {
     fn a_sample_is_the_scaled_mean_plus_deviation_times_noise() {
         let moments = Moments { mean: vec![1.0, -2.0], deviation: vec![0.5, 0.25] };
         assert_eq!(moments.sample(&[2.0, -4.0], 0.5), [1.0, -1.5]);
-        let photo = PhotoLatents { upright: moments.clone(), mirrored: None };
+        let photo = PhotoLatents { upright: moments.clone(), mirrored: None, shape: [2, 1, 1] };
         assert_eq!(photo.moments(true), &moments);
     }
 }

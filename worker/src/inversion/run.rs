@@ -39,6 +39,9 @@ pub enum InversionError {
     /// No photos.
     #[error("there are no photos to learn from")]
     NoPhotos,
+    /// The photos differ in size.
+    #[error("photo {0} differs in size from photo 0: bring all photos to one size")]
+    UnequalPhotos(usize),
     /// A photo.
     #[error(transparent)]
     Latents(#[from] LatentsError),
@@ -82,7 +85,7 @@ impl InversionError {
             Self::Options(_) | Self::Schedule(_) => "bad_options",
             Self::Start(_) | Self::Width { .. } => "bad_start",
             Self::NoPhotos => "too_few",
-            Self::Latents(_) => "bad_photo",
+            Self::Latents(_) | Self::UnequalPhotos(_) => "bad_photo",
             Self::Caption { .. } | Self::CaptionTooLong(_) => "bad_caption",
             Self::Checkpoint(_) => "bad_checkpoint",
             Self::Step(_) | Self::Finished(_) => "internal",
@@ -126,7 +129,7 @@ pub struct Inversion<'m> {
 }
 
 impl<'m> Inversion<'m> {
-    /// An inversion of photos of the model's native size. Encodes them all: seconds on a CPU; where that is
+    /// An inversion of photos of one size, best the model's native one. Encodes them all: seconds on a CPU; where that is
     /// too long for one call, encode with [`encode_photo`] and use [`Inversion::with_latents`].
     pub fn new(
         model: &'m StableDiffusion,
@@ -154,8 +157,9 @@ impl<'m> Inversion<'m> {
         model_digest: &str,
     ) -> Result<Self, InversionError> {
         options.validate()?;
-        if photos.is_empty() {
-            return Err(InversionError::NoPhotos);
+        let latent_shape = photos.first().ok_or(InversionError::NoPhotos)?.shape();
+        if let Some(index) = photos.iter().position(|photo| photo.shape() != latent_shape) {
+            return Err(InversionError::UnequalPhotos(index));
         }
         let expected = model.text_encoder.width();
         if let Some(found) = start.iter().map(Vec::len).find(|width| *width != expected) {
@@ -166,9 +170,6 @@ impl<'m> Inversion<'m> {
         let schedule = NoiseSchedule::new(&model.scheduler_config)
             .map_err(|error| InversionError::Schedule(error.to_string()))?;
         let captions = encode_captions(model, options.templates.list(), state.direction.len())?;
-        let (width, height) = model.native_size();
-        let factor = model.vae_factor().max(1);
-        let latent_shape = [model.latent_channels(), (height / factor) as usize, (width / factor) as usize];
         let bounds = DrawBounds {
             photos: u32::try_from(photos.len()).unwrap_or(u32::MAX),
             rows: options.rows(photos.len()),

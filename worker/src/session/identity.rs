@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use likeness_shared::ids::{Incarnation, WorkerId};
-use likeness_shared::proto::{DeviceFacts, HeldLease, Hello, ModelFacts};
+use likeness_shared::proto::{DeviceFacts, HeldLease, Hello, ModelFacts, PROTOCOL_RANGE};
 
 use crate::config::WorkerConfig;
 use crate::device::ModelInventory;
-
-/// The protocol versions that this worker speaks.
-const PROTOCOL: (u32, u32) = (1, 1);
 
 /// What stays the same over reconnects.
 #[derive(Clone, Debug)]
@@ -42,8 +39,8 @@ impl Identity {
         Hello {
             worker_id: self.worker_id.clone(),
             incarnation: self.incarnation.clone(),
-            protocol_min: PROTOCOL.0,
-            protocol_max: PROTOCOL.1,
+            protocol_min: *PROTOCOL_RANGE.start(),
+            protocol_max: *PROTOCOL_RANGE.end(),
             build: format!("likeness-worker {}", env!("CARGO_PKG_VERSION")),
             device: Some(self.device.clone()),
             models: self.models.clone(),

@@ -19,8 +19,9 @@ pub struct Reference {
 impl Reference {
     pub fn open(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name);
-        let manifest = std::fs::read(folder.join("manifest.json")).unwrap();
-        Self { folder, manifest: serde_json::from_slice(&manifest).unwrap() }
+        // Python writes NaN and Infinity where JSON knows neither.
+        let manifest = std::fs::read_to_string(folder.join("manifest.json")).unwrap().replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
+        Self { folder, manifest: serde_json::from_str(&manifest).unwrap() }
     }
 
     pub fn model(&self) -> StableDiffusion {
