@@ -100,7 +100,7 @@ impl Manifest {
                 path.display()
             )
         })?;
-        serde_json::from_str(&text).with_context(|| format!("{} is not a manifest", path.display()))
+        serde_json::from_str(&finite(&text)).with_context(|| format!("{} is not a manifest", path.display()))
     }
 
     /// The note of a file; empty where there is none.
@@ -146,6 +146,35 @@ impl Manifest {
     }
 }
 
+/// Python writes infinities and NaN as bare words, which JSON does not have; nothing that is read here is one.
+fn finite(text: &str) -> String {
+    let (mut strict, mut in_string) = (String::with_capacity(text.len()), false);
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        if !in_string
+            && let Some(word) =
+                ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| rest.starts_with(word))
+        {
+            strict.push_str("null");
+            rest = &rest[word.len()..];
+            continue;
+        }
+        strict.push(next);
+        rest = &rest[next.len_utf8()..];
+        match next {
+            '"' => in_string = !in_string,
+            // What follows a backslash, a quote above all, ends nothing.
+            '\\' => {
+                let escaped = rest.chars().next().map_or(0, char::len_utf8);
+                strict.push_str(&rest[..escaped]);
+                rest = &rest[escaped..];
+            }
+            _ => {}
+        }
+    }
+    strict
+}
+
 fn number_before<T: std::str::FromStr>(text: &str, end: &str) -> Option<T> {
     text.get(..text.find(end)?)?.split(|c: char| c != '.' && !c.is_ascii_digit()).next_back()?.parse().ok()
 }
@@ -158,6 +187,12 @@ fn number_after<T: std::str::FromStr>(text: &str, start: &str) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bare_words_that_json_lacks_become_null() {
+        let text = r#"{"a": -Infinity, "b": [NaN, Infinity], "say \"NaN\"": "Infinity"}"#;
+        assert_eq!(finite(text), r#"{"a": null, "b": [null, null], "say \"NaN\"": "Infinity"}"#);
+    }
 
     #[test]
     fn numbers_are_read_out_of_the_notes() {
