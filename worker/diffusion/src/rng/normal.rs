@@ -17,10 +17,9 @@ pub(super) fn box_muller_group(group: &mut [f32; GROUP]) {
 }
 
 /// Two standard normals of two uniforms of [0, 1) with 24 bits.
-#[allow(clippy::excessive_precision, reason = "torch writes 2π so")]
 fn box_muller_pair(u1: f32, u2: f32) -> (f32, f32) {
     let radius = (-2.0 * cephes_ln(1.0 - u1)).sqrt();
-    let (sin, cos) = cephes_sin_cos(6.283_185_5 * u2);
+    let (sin, cos) = cephes_sin_cos(std::f32::consts::TAU * u2);
     (radius * cos, radius * sin)
 }
 
@@ -40,7 +39,7 @@ fn cephes_ln(x: f32) -> f32 {
     let bits = x.to_bits();
     let mut exponent = ((bits >> 23) as i32 - 126) as f32;
     let mantissa = f32::from_bits((bits & 0x807f_ffff) | 0x3f00_0000);
-    let x = if mantissa < 0.707_106_781_186_547_524 {
+    let x = if mantissa < std::f32::consts::FRAC_1_SQRT_2 {
         exponent -= 1.0;
         (mantissa - 1.0) + mantissa
     } else {
@@ -84,7 +83,7 @@ mod tests {
         for step in 1..=1000 {
             let u = step as f32 / 1000.0;
             assert!((f64::from(cephes_ln(u)) - f64::from(u).ln()).abs() < 1e-6, "ln {u}");
-            let angle = 6.283_185f32 * u;
+            let angle = std::f32::consts::TAU * u;
             let (sin, cos) = cephes_sin_cos(angle);
             assert!((f64::from(sin) - f64::from(angle).sin()).abs() < 2e-7, "sin {angle}");
             assert!((f64::from(cos) - f64::from(angle).cos()).abs() < 2e-7, "cos {angle}");

@@ -100,7 +100,7 @@ fn kept(values: &[f32], shape: &[usize], every: &[usize]) -> Vec<f32> {
         shape.iter().zip(every).rev().all(|(side, stride)| {
             let coordinate = index % side;
             index /= side;
-            coordinate % stride == 0
+            coordinate.is_multiple_of(*stride)
         })
     };
     values.iter().enumerate().filter(|(index, _)| keeps(*index)).map(|(_, value)| *value).collect()

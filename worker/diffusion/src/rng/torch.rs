@@ -45,7 +45,7 @@ impl TorchRng {
         for group in values.as_chunks_mut::<GROUP>().0 {
             box_muller_group(group);
         }
-        if n % GROUP != 0 {
+        if !n.is_multiple_of(GROUP) {
             let mut last: [f32; GROUP] = std::array::from_fn(|_| self.uniform());
             box_muller_group(&mut last);
             values.truncate(n - GROUP);

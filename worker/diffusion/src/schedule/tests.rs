@@ -44,7 +44,7 @@ fn noise_is_added_and_velocity_made_as_in_the_reference() {
 
 #[test]
 fn the_three_published_files_are_read() {
-    let shipped: Vec<_> = FOLDERS.map(|folder| config(folder)).into();
+    let shipped: Vec<_> = FOLDERS.map(config).into();
     let kinds: Vec<String> = shipped.iter().map(|config| config.shipped_sampler.to_string()).collect();
     assert_eq!(kinds, ["pndm", "pndm", "ddim"]);
     for config in &shipped {

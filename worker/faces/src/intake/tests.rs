@@ -166,7 +166,7 @@ fn other_files_are_refused_by_what_they_are() {
 #[test]
 fn limits_are_checked_before_pixels_are_made() {
     let strict = PhotoLimits { max_bytes: 100, ..limits() };
-    assert_eq!(code(read_photo(&vec![0; 101], &strict)), RefusalCode::TooLarge);
+    assert_eq!(code(read_photo(&[0; 101], &strict)), RefusalCode::TooLarge);
     let strict = PhotoLimits { max_pixels: 99, ..limits() };
     assert_eq!(code(read_photo(&rgb_png(10, 10), &strict)), RefusalCode::TooLarge);
     assert!(read_photo(&rgb_png(9, 11), &strict).is_ok());
