@@ -132,7 +132,7 @@ fn vectors(path: &std::path::Path, report: &mut Report) -> anyhow::Result<()> {
         };
         let ends = vector.first.len().min(drawn.len());
         let differ =
-            unequal(&drawn[..ends], &vector.first) + unequal(&drawn[drawn.len() - ends..], &vector.last);
+            unlike(&drawn[..ends], &vector.first) + unlike(&drawn[drawn.len() - ends..], &vector.last);
         report.exact(format!("{} {:?}, seed {}", vector.call, vector.shape, vector.seed), differ);
     }
     Ok(())
