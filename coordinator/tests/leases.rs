@@ -1,5 +1,7 @@
 //! Tasks and workers over real gRPC: leases, checkpoints, fences, cancellation, and every way for a worker to go.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a helper that fails fails its test
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -90,7 +92,7 @@ async fn a_new_process_under_an_old_name_gives_its_predecessors_tasks_back_at_on
 async fn a_silent_workers_lease_runs_out() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.lease_ttl = Duration::from_millis(900);
+    config.lease_ttl = Duration::from_millis(2400);
     config.beat_interval = Duration::from_millis(200);
     config.reconnect_grace = Duration::from_millis(100);
     config.expiry_interval = Duration::from_millis(50);
@@ -99,7 +101,7 @@ async fn a_silent_workers_lease_runs_out() {
     submit(&client, "a photo").await;
     let lease = silent.lease().await;
     let mut other = FakeWorker::join(&running, "w2", 1).await;
-    let resumed = other.lease_while_beating(Duration::from_millis(200)).await;
+    let resumed = other.lease_while_beating(Duration::from_millis(100)).await;
     assert_eq!(resumed.task_id, lease.task_id);
     assert!(resumed.fence > lease.fence);
     assert!(silent.next_or_end().await.is_none(), "a session that says nothing is cut");
