@@ -51,7 +51,9 @@ pub enum DeviceError {
     #[error("device {0:?} is not known: use \"auto\", \"cpu\" or \"cuda:0\"")]
     Unknown(String),
     /// The program was built without it.
-    #[error("device \"cuda:{0}\" is asked for, but this build of the worker has no CUDA support: use device = \"cpu\"")]
+    #[error(
+        "device \"cuda:{0}\" is asked for, but this build of the worker has no CUDA support: use device = \"cpu\""
+    )]
     NoCuda(u32),
 }
 
@@ -170,8 +172,7 @@ impl DeviceProgram for ModelFolders {
             let started = Instant::now();
             let opened = ModelFolder::open(folder).map_err(|error| failed(&error))?;
             let digest = opened.digest().map_err(|error| failed(&error))?;
-            let diffusion =
-                StableDiffusion::load(&opened, &device, dtype).map_err(|error| failed(&error))?;
+            let diffusion = StableDiffusion::load(&opened, &device, dtype).map_err(|error| failed(&error))?;
             let seconds = started.elapsed().as_secs_f64();
             tracing::info!(model = %name, digest = %digest, seconds, "model loaded");
             models.push(LoadedModel { name: name.clone(), digest, folder: folder.clone(), diffusion });
@@ -268,7 +269,9 @@ fn supervise<P: DeviceProgram>(
         });
         let ended = match spawned {
             Ok(thread) => thread.join(),
-            Err(error) => return report_death(&events, format!("the device thread cannot be started: {error}")),
+            Err(error) => {
+                return report_death(&events, format!("the device thread cannot be started: {error}"));
+            }
         };
         let reason = match ended {
             Ok((_, Life::Over)) => return,
@@ -289,7 +292,9 @@ fn supervise<P: DeviceProgram>(
         }
         if deaths.len() >= MOST_QUICK_DEATHS {
             let seconds = QUICK.as_secs();
-            let reason = format!("the device thread died {MOST_QUICK_DEATHS} times within {seconds} s, last of: {reason}");
+            let reason = format!(
+                "the device thread died {MOST_QUICK_DEATHS} times within {seconds} s, last of: {reason}"
+            );
             return report_death(&events, reason);
         }
     }
@@ -320,6 +325,10 @@ fn live_once<P: DeviceProgram>(
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("a panic without a message").to_owned()
 }
+
+#[cfg(test)]
+mod tests;

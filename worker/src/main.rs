@@ -46,7 +46,9 @@ struct Arguments {
 
 fn parse_model(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
-        Some((name, folder)) if !name.is_empty() && !folder.is_empty() => Ok((name.to_owned(), folder.into())),
+        Some((name, folder)) if !name.is_empty() && !folder.is_empty() => {
+            Ok((name.to_owned(), folder.into()))
+        }
         _ => Err("write it as NAME=DIR, such as pocket=models/pocket".to_owned()),
     }
 }
@@ -104,7 +106,10 @@ async fn serve(config: WorkerConfig) -> Result<(), WorkerError> {
     serving.await
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a failing program, also where logging could not be set up")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a failing program, also where logging could not be set up"
+)]
 fn complain(code: u8, error: &dyn std::error::Error) -> ExitCode {
     eprintln!("likeness-worker: {error}");
     ExitCode::from(code)

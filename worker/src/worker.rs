@@ -26,7 +26,9 @@ impl Worker {
             Some(DeviceEvent::Ready(models)) => Session::new(config, device, &models).run(shutdown).await,
             Some(DeviceEvent::Dead(reason)) => Err(WorkerError::Device(reason)),
             Some(DeviceEvent::Lost { reason, .. }) => Err(WorkerError::Device(reason)),
-            Some(DeviceEvent::Engine(_)) => Err(WorkerError::Internal("an event before any order".to_owned())),
+            Some(DeviceEvent::Engine(_)) => {
+                Err(WorkerError::Internal("an event before any order".to_owned()))
+            }
             None if shutdown.is_cancelled() => Ok(()),
             None => Err(WorkerError::Device("its thread is gone".to_owned())),
         }

@@ -1,5 +1,7 @@
 //! Pictures against the reference library's own, byte by byte within its README's rule.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use likeness_diffusion::person_file::PersonFile;
@@ -41,27 +43,32 @@ fn ddim_draws_the_references_picture() {
         let reference = Reference::open(name);
         let model = reference.model();
         let (picture, first) = draw(&model, options(&reference));
-        assert_eq!(first, reference.file("gen_inputs.safetensors").f32("latents0"), "{name}: the seed's noise");
+        assert_eq!(
+            first,
+            reference.file("gen_inputs.safetensors").f32("latents0"),
+            "{name}: the seed's noise"
+        );
         assert_same_picture(&picture.finish().unwrap(), &reference.picture("ddim.png"), name);
     }
 }
 
 #[test]
 fn the_other_samplers_draw_the_references_pictures() {
-    for (name, sampler, steps, file) in [
-        ("tiny-sd15", SamplerKind::Pndm, 50, "pndm.png"),
-        ("tiny-v", SamplerKind::Euler, 30, "euler.png"),
-        ("tiny-v", SamplerKind::DpmPp, 20, "dpmpp.png"),
+    let reference = Reference::open("tiny-v");
+    let model = reference.model();
+    for (sampler, steps, file, has_picture) in [
+        (SamplerKind::Pndm, 50, "pndm", false),
+        (SamplerKind::Euler, 30, "euler", true),
+        (SamplerKind::DpmPp, 20, "dpmpp", true),
     ] {
-        let reference = Reference::open(name);
-        let model = reference.model();
         let (picture, _) = draw(&model, GenerationOptions { sampler, steps, ..options(&reference) });
-        let trajectory = reference.file(&file.replace("png", "safetensors")).f32("latents");
+        let trajectory = reference.file(&format!("{file}.safetensors")).f32("latents");
         let latents = picture.latents().into_data().try_to_vec::<f32>().unwrap();
         let error = relative_error(&latents, &trajectory[trajectory.len() - latents.len()..]);
         assert!(error < 2e-4, "{file}: {error:e}");
-        println!("{file}: {error:e}");
-        assert_same_picture(&picture.finish().unwrap(), &reference.picture(file), file);
+        if has_picture {
+            assert_same_picture(&picture.finish().unwrap(), &reference.picture(&format!("{file}.png")), file);
+        }
     }
 }
 
@@ -94,7 +101,8 @@ fn a_long_prompt_and_an_absent_person_are_warned_of() {
     let person = Person { placeholder: "sks".into(), id: String::new(), vectors };
     let prompt = format!("{} and the very last words", "face ".repeat(100));
     let base = options(&reference);
-    let picture = TextToImage::new(&model, GenerationOptions { prompt, persons: vec![person], ..base }).unwrap();
+    let picture =
+        TextToImage::new(&model, GenerationOptions { prompt, persons: vec![person], ..base }).unwrap();
     let [cut, absent] = picture.warnings() else { panic!("{:?}", picture.warnings()) };
     assert!(cut.starts_with("the prompt has") && cut.contains("the very last words"), "{cut}");
     assert!(absent.contains("does not mention \"sks\""), "{absent}");
@@ -124,7 +132,9 @@ fn pictures_that_cannot_be_drawn_are_refused_with_a_reason() {
     let base = || options(&reference);
     assert!(refusal(GenerationOptions { width: Some(100), ..base() }).contains("width is 100 pixels"));
     assert!(refusal(GenerationOptions { steps: 0, ..base() }).contains("steps is 0"));
-    assert!(refusal(GenerationOptions { guidance_scale: f64::NAN, ..base() }).contains("guidance_scale is NaN"));
+    assert!(
+        refusal(GenerationOptions { guidance_scale: f64::NAN, ..base() }).contains("guidance_scale is NaN")
+    );
     let unfinished = TextToImage::new(&model, base()).unwrap();
     assert!(matches!(unfinished.finish(), Err(GenerationError::Order { .. })));
 }

@@ -1,6 +1,8 @@
 //! Whole inversions on a small model: resuming is bit-equal, foreign checkpoints are refused, batches and seeds
 //! matter where they should.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use likeness_diffusion::picture::RgbPicture;
@@ -22,7 +24,13 @@ fn photos(model: &StableDiffusion) -> Vec<RgbPicture> {
 }
 
 fn options(parameterisation: Parameterisation) -> InversionOptions {
-    InversionOptions { parameterisation, steps: 6, batch_size: Some(2), seed: 11, ..InversionOptions::default() }
+    InversionOptions {
+        parameterisation,
+        steps: 6,
+        batch_size: Some(2),
+        seed: 11,
+        ..InversionOptions::default()
+    }
 }
 
 fn begin(model: &StableDiffusion, options: InversionOptions) -> Inversion<'_> {
@@ -87,7 +95,9 @@ fn an_inversion_refuses_what_it_cannot_learn_from() {
     let model = Reference::open("tiny-v").model();
     let start = Start::default().vectors(&model, std::path::Path::new("")).unwrap();
     let new = |photos: &[RgbPicture], start: Vec<Vec<f32>>| {
-        Inversion::new(&model, options(Parameterisation::default()), photos, start, MODEL_DIGEST).err().unwrap()
+        Inversion::new(&model, options(Parameterisation::default()), photos, start, MODEL_DIGEST)
+            .err()
+            .unwrap()
     };
     assert_eq!(new(&[], start.clone()).code(), "too_few");
     let odd = RgbPicture { width: 9, height: 8, pixels: vec![0; 216] };

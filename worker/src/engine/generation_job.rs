@@ -38,7 +38,16 @@ impl<'m> GenerationJob<'m> {
         options.validate(&model.diffusion).map_err(fault)?;
         let wanted = spec.pictures.unwrap_or(1).max(1);
         let calls_each = options.steps as usize;
-        Ok(Self { model, options, wanted, calls_each, context: None, current: None, finished: Vec::new(), warnings })
+        Ok(Self {
+            model,
+            options,
+            wanted,
+            calls_each,
+            context: None,
+            current: None,
+            finished: Vec::new(),
+            warnings,
+        })
     }
 
     /// The picture that is under way, begun if none is.
@@ -99,7 +108,8 @@ impl Job for GenerationJob<'_> {
         }
         let done = self.finished.len() >= self.wanted as usize;
         Ok(done.then(|| {
-            let (pictures, warnings) = (std::mem::take(&mut self.finished), std::mem::take(&mut self.warnings));
+            let (pictures, warnings) =
+                (std::mem::take(&mut self.finished), std::mem::take(&mut self.warnings));
             Ending::Drawn(DrawnPictures { pictures, warnings })
         }))
     }

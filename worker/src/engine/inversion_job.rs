@@ -51,7 +51,8 @@ impl<'m> InversionJob<'m> {
         let start = spec::start(&spec, start_file)?;
         let (width, height) = model.diffusion.native_size();
         if width != height {
-            let message = format!("model {:?} draws {width}x{height}: only square models can learn people", model.name);
+            let message =
+                format!("model {:?} draws {width}x{height}: only square models can learn people", model.name);
             return Err(Fault::lasting("bad_options", message));
         }
         let phase = Phase::Intake { waiting: photos.into(), taken: Vec::new(), refused: Vec::new() };
@@ -65,9 +66,15 @@ impl<'m> InversionJob<'m> {
             .vectors(&model.diffusion, &model.folder)
             .map_err(|error| Fault::lasting("bad_start", error))?;
         let digest = photos_digest(photos);
-        let inversion =
-            Inversion::with_latents(&model.diffusion, self.options.clone(), latents, digest, start, &model.digest)
-                .map_err(fault)?;
+        let inversion = Inversion::with_latents(
+            &model.diffusion,
+            self.options.clone(),
+            latents,
+            digest,
+            start,
+            &model.digest,
+        )
+        .map_err(fault)?;
         if self.checkpoint.is_empty() {
             return Ok(inversion);
         }
@@ -84,11 +91,8 @@ impl<'m> InversionJob<'m> {
             "" => DEFAULT_PLACEHOLDER,
             placeholder => placeholder,
         };
-        let file = PersonFile {
-            placeholder: Some(placeholder.to_owned()),
-            vectors,
-            metadata: self.metadata(count),
-        };
+        let file =
+            PersonFile { placeholder: Some(placeholder.to_owned()), vectors, metadata: self.metadata(count) };
         let file = file.write_diffusers().map_err(|error| Fault::passing("internal", error))?;
         Ok(LearnedPerson {
             file: file.into(),
@@ -138,7 +142,8 @@ impl Job for InversionJob<'_> {
             },
             Phase::Encode { photos, latents } => match photos.get(latents.len()) {
                 Some(photo) => {
-                    let encoded = encode_photo(&self.model.diffusion, latents.len(), photo, self.options.flip);
+                    let encoded =
+                        encode_photo(&self.model.diffusion, latents.len(), photo, self.options.flip);
                     latents.push(encoded.map_err(|error| fault(error.into()))?);
                 }
                 None => {

@@ -24,7 +24,8 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 pub use job::{Job, JobOpener};
 pub use order::{
-    Attempt, BoundPerson, Command, DrawnPicture, DrawnPictures, Ending, Event, Fault, LearnedPerson, Order, Work,
+    Attempt, BoundPerson, Command, DrawnPicture, DrawnPictures, Ending, Event, Fault, LearnedPerson, Order,
+    Work,
 };
 pub use slot::LiveAttempts;
 pub use studio::{LoadedModel, Studio};

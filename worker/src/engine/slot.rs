@@ -73,7 +73,8 @@ impl<'m> Slot<'m> {
     pub(super) fn hand_back(&mut self) {
         if let State::Working(job) | State::Paused(job) = &self.state {
             let checkpoint = job.checkpoint().unwrap_or_default();
-            self.state = State::Ending(Ending::HandedBack { checkpoint, progress: self.rate.fill(job.progress()) });
+            self.state =
+                State::Ending(Ending::HandedBack { checkpoint, progress: self.rate.fill(job.progress()) });
         }
     }
 
@@ -82,7 +83,9 @@ impl<'m> Slot<'m> {
         let attempt = self.attempt;
         let mut job = match std::mem::replace(&mut self.state, State::Over) {
             State::Working(job) => job,
-            State::Ending(ending) => return vec![Event::Ended { attempt, ending, device_time: self.device_time }],
+            State::Ending(ending) => {
+                return vec![Event::Ended { attempt, ending, device_time: self.device_time }];
+            }
             other => {
                 self.state = other;
                 return Vec::new();
@@ -115,7 +118,9 @@ impl<'m> Slot<'m> {
         let progress = job.progress();
         self.rate.observe(now, &progress);
         let due = match &self.reported {
-            Some((last, phase)) => *phase != progress.phase || now.duration_since(*last) >= self.report_interval,
+            Some((last, phase)) => {
+                *phase != progress.phase || now.duration_since(*last) >= self.report_interval
+            }
             None => true,
         };
         if !due {

@@ -61,14 +61,18 @@ pub(super) fn start(spec: &InversionSpec, file: Option<&[u8]>) -> Result<Start, 
         Some(start::Kind::Face(face)) => Ok(Start::Face { phrase: face.phrase.clone() }),
         Some(start::Kind::Rand2(rand2)) => Ok(Start::Rand2 { seed: rand2.seed.unwrap_or(spec.seed) }),
         Some(start::Kind::Vectors(_)) => {
-            let file = file.ok_or_else(|| Fault::lasting("bad_start", "the start's person file is missing"))?;
+            let file =
+                file.ok_or_else(|| Fault::lasting("bad_start", "the start's person file is missing"))?;
             Start::from_person_file(file).map_err(|error| Fault::lasting("bad_start", error))
         }
     }
 }
 
 /// The options of the first picture of a generation.
-pub(super) fn generation_options(spec: &GenerationSpec, persons: Vec<Person>) -> Result<GenerationOptions, Fault> {
+pub(super) fn generation_options(
+    spec: &GenerationSpec,
+    persons: Vec<Person>,
+) -> Result<GenerationOptions, Fault> {
     let defaults = GenerationOptions::default();
     let sampler = match Sampler::try_from(spec.sampler) {
         Ok(Sampler::Unspecified | Sampler::Ddim) => SamplerKind::Ddim,
@@ -91,7 +95,8 @@ pub(super) fn generation_options(spec: &GenerationSpec, persons: Vec<Person>) ->
 }
 
 fn unknown(what: &str, number: i32) -> Fault {
-    let message = format!("{what} {number} is not known to this worker: use a newer worker, or another {what}");
+    let message =
+        format!("{what} {number} is not known to this worker: use a newer worker, or another {what}");
     Fault::passing("bad_spec", message)
 }
 
@@ -105,7 +110,10 @@ mod tests {
     fn an_empty_spec_takes_the_methods_defaults() {
         assert_eq!(inversion_options(&InversionSpec::default()).unwrap(), InversionOptions::default());
         assert_eq!(start(&InversionSpec::default(), None).unwrap(), Start::default());
-        assert_eq!(generation_options(&GenerationSpec::default(), vec![]).unwrap(), GenerationOptions::default());
+        assert_eq!(
+            generation_options(&GenerationSpec::default(), vec![]).unwrap(),
+            GenerationOptions::default()
+        );
     }
 
     #[test]
@@ -116,14 +124,20 @@ mod tests {
             seed: 3,
             flip: Some(false),
             templates: "ti27".into(),
-            parameterisation: Some(proto::Parameterisation { kind: Some(parameterisation::Kind::None(free)) }),
+            parameterisation: Some(proto::Parameterisation {
+                kind: Some(parameterisation::Kind::None(free)),
+            }),
             start: Some(proto::Start { kind: Some(start::Kind::Rand2(Rand2Start { seed: None })) }),
             ..InversionSpec::default()
         };
         let options = inversion_options(&spec).unwrap();
         assert_eq!(options.parameterisation, Parameterisation::None { l2: L2Mode::Coupled, weight: 0.01 });
         assert_eq!((options.steps, options.flip, options.templates.to_string()), (7, false, "ti27".into()));
-        assert_eq!(start(&spec, None).unwrap(), Start::Rand2 { seed: 3 }, "the task's seed unless one is given");
+        assert_eq!(
+            start(&spec, None).unwrap(),
+            Start::Rand2 { seed: 3 },
+            "the task's seed unless one is given"
+        );
     }
 
     #[test]

@@ -47,7 +47,14 @@ impl JobOpener for Studio {
         match work {
             Work::Inversion { spec, photos, start_file } => {
                 let model = self.model(&spec.model)?;
-                let job = InversionJob::open(model, attempt.task, *spec, photos, start_file.as_deref(), checkpoint)?;
+                let job = InversionJob::open(
+                    model,
+                    attempt.task,
+                    *spec,
+                    photos,
+                    start_file.as_deref(),
+                    checkpoint,
+                )?;
                 Ok(Box::new(job))
             }
             Work::Generation { spec, people } => {

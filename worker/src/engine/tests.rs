@@ -28,7 +28,12 @@ impl Job for Counter {
     }
 
     fn progress(&self) -> Progress {
-        Progress { step: self.made as u32, total_steps: self.last as u32, phase: "train".into(), ..Progress::default() }
+        Progress {
+            step: self.made as u32,
+            total_steps: self.last as u32,
+            phase: "train".into(),
+            ..Progress::default()
+        }
     }
 
     fn checkpoint(&self) -> Option<bytes::Bytes> {
@@ -40,7 +45,9 @@ struct Counters;
 
 impl JobOpener for Counters {
     fn open<'m>(&'m self, order: Order) -> Result<Box<dyn Job + 'm>, Fault> {
-        let Work::Inversion { spec, .. } = order.work else { return Err(Fault::lasting("bad_spec", "no counter")) };
+        let Work::Inversion { spec, .. } = order.work else {
+            return Err(Fault::lasting("bad_spec", "no counter"));
+        };
         Ok(Box::new(Counter { made: 0, last: spec.seed, fails_at: spec.steps.map(u64::from) }))
     }
 }

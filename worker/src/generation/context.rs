@@ -28,7 +28,13 @@ impl PromptContext {
         let mut warnings = Vec::new();
         let mut rows = Vec::new();
         if options.guidance_scale > 1.0 {
-            rows.push(encode(model, "negative prompt", &options.negative_prompt, &placeholders, &mut warnings)?);
+            rows.push(encode(
+                model,
+                "negative prompt",
+                &options.negative_prompt,
+                &placeholders,
+                &mut warnings,
+            )?);
         }
         let prompt = encode(model, "prompt", &options.prompt, &placeholders, &mut warnings)?;
         warn_of_absent_persons(model, options, &prompt, &mut warnings);
@@ -45,7 +51,8 @@ impl PromptContext {
 /// All persons' vectors, one under the other, in the order of their placeholders.
 fn learned_rows(model: &StableDiffusion, options: &GenerationOptions) -> Option<Tensor<2>> {
     let width = model.text_encoder.width();
-    let flat: Vec<f32> = options.persons.iter().flat_map(|person| &person.vectors).flatten().copied().collect();
+    let flat: Vec<f32> =
+        options.persons.iter().flat_map(|person| &person.vectors).flatten().copied().collect();
     let rows = flat.len() / width.max(1);
     (rows > 0).then(|| Tensor::<2>::from_data(TensorData::new(flat, [rows, width]), model.device()))
 }
@@ -80,7 +87,10 @@ fn warn_of_absent_persons(
     let mut first_id = model.tokenizer.vocab_size();
     for person in &options.persons {
         if !prompt.ids.contains(&first_id) {
-            warnings.push(format!("the prompt does not mention {:?}: the person is not in the picture", person.placeholder));
+            warnings.push(format!(
+                "the prompt does not mention {:?}: the person is not in the picture",
+                person.placeholder
+            ));
         }
         first_id += u32::try_from(person.vectors.len()).unwrap_or(u32::MAX);
     }

@@ -32,7 +32,8 @@ mod tests {
     #[test]
     fn a_picture_says_how_to_make_it_again() {
         let persons = vec![Person { placeholder: "sks".into(), id: "01J".into(), vectors: vec![] }];
-        let options = GenerationOptions { prompt: "sks".into(), seed: 9, persons, ..GenerationOptions::default() };
+        let options =
+            GenerationOptions { prompt: "sks".into(), seed: 9, persons, ..GenerationOptions::default() };
         let chunks = metadata(&options, (64, 96), "abc");
         let text = |keyword: &str| chunks.iter().find(|(k, _)| k == keyword).map(|(_, text)| text.as_str());
         assert_eq!(text("seed"), Some("9"));

@@ -64,7 +64,9 @@ pub enum GenerationError {
     #[error("guidance_scale is {0}: give a finite number of at least 1 (1 = no guidance), such as 7.5")]
     Guidance(f64),
     /// A side that is no whole number of latent pixels (the UNet takes any number of them), or too long.
-    #[error("{side} is {pixels} pixels: this model needs a multiple of {multiple} (such as {suggestion}), at most {most}")]
+    #[error(
+        "{side} is {pixels} pixels: this model needs a multiple of {multiple} (such as {suggestion}), at most {most}"
+    )]
     Size {
         /// "width" or "height".
         side: &'static str,
@@ -84,7 +86,9 @@ pub enum GenerationError {
     #[error("two people stand behind the placeholder {0:?}: give each his own")]
     SamePlaceholder(String),
     /// A person of another family of models.
-    #[error("the vectors of {placeholder:?} are {found} wide, the model's token vectors {expected}: use a person learned on a model of this family")]
+    #[error(
+        "the vectors of {placeholder:?} are {found} wide, the model's token vectors {expected}: use a person learned on a model of this family"
+    )]
     Width {
         /// Whose vectors.
         placeholder: String,
@@ -118,7 +122,9 @@ pub enum GenerationError {
         wanted: &'static str,
     },
     /// The picture is not made of numbers.
-    #[error("the picture has values that are not finite: use another seed or less guidance, or run the model in f32")]
+    #[error(
+        "the picture has values that are not finite: use another seed or less guidance, or run the model in f32"
+    )]
     NotFinite,
     /// The device or the picture's form.
     #[error("the picture could not be read from the device: {0}")]
@@ -131,10 +137,9 @@ impl GenerationError {
         match self {
             Self::Steps(_) | Self::Guidance(_) | Self::Sampler(_) => "bad_options",
             Self::Size { .. } => "bad_size",
-            Self::NoPlaceholder
-            | Self::SamePlaceholder(_)
-            | Self::Width { .. }
-            | Self::NoVectors(_) => "bad_person",
+            Self::NoPlaceholder | Self::SamePlaceholder(_) | Self::Width { .. } | Self::NoVectors(_) => {
+                "bad_person"
+            }
             Self::Prompt { .. } => "bad_prompt",
             Self::NotFinite => "not_finite",
             Self::Order { .. } | Self::Picture(_) => "internal",
@@ -187,7 +192,6 @@ impl GenerationOptions {
     }
 }
 
-
 fn check_side(side: &'static str, pixels: u32, multiple: u32) -> Result<(), GenerationError> {
     let multiple = multiple.max(1);
     if pixels > 0 && pixels <= MAX_SIDE && pixels.is_multiple_of(multiple) {
@@ -206,7 +210,10 @@ mod tests {
     fn a_side_that_does_not_fit_is_told_the_nearest_that_does() {
         assert!(check_side("width", 512, 64).is_ok());
         let refused = check_side("width", 500, 64).unwrap_err().to_string();
-        assert!(refused.contains("width is 500") && refused.contains("multiple of 64 (such as 512)"), "{refused}");
+        assert!(
+            refused.contains("width is 500") && refused.contains("multiple of 64 (such as 512)"),
+            "{refused}"
+        );
         for (pixels, expected) in [(0, 64), (1, 64), (100, 128), (90_000, 2048)] {
             let Err(GenerationError::Size { suggestion, .. }) = check_side("height", pixels, 64) else {
                 panic!("{pixels} was accepted");

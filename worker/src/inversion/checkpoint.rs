@@ -43,7 +43,9 @@ pub enum CheckpointError {
     #[error("these {0} bytes are no inversion checkpoint")]
     NotACheckpoint(usize),
     /// Written by another release.
-    #[error("the checkpoint has version {0}, this worker reads version {VERSION}: start again, or use the release that wrote it")]
+    #[error(
+        "the checkpoint has version {0}, this worker reads version {VERSION}: start again, or use the release that wrote it"
+    )]
     Version(u16),
     /// Belongs to another task.
     #[error("the checkpoint belongs to other options, photos, start or model: it cannot be resumed here")]
@@ -56,7 +58,8 @@ pub enum CheckpointError {
 impl Checkpoint {
     /// The bytes, bound to what the state depends on.
     pub fn to_bytes(&self, binding: &[u8; 32]) -> Result<Vec<u8>, CheckpointError> {
-        let payload = postcard::to_stdvec(self).map_err(|error| CheckpointError::Damaged(error.to_string()))?;
+        let payload =
+            postcard::to_stdvec(self).map_err(|error| CheckpointError::Damaged(error.to_string()))?;
         let mut bytes = Vec::with_capacity(HEADER + payload.len());
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -140,7 +143,10 @@ mod tests {
         newer[8] = 9;
         assert_eq!(Checkpoint::from_bytes(&newer, &BINDING), Err(CheckpointError::Version(9)));
         for other in [&b""[..], b"LIKECKPT", b"PNG and so on, and so on and so on and so on and so on"] {
-            assert_eq!(Checkpoint::from_bytes(other, &BINDING), Err(CheckpointError::NotACheckpoint(other.len())));
+            assert_eq!(
+                Checkpoint::from_bytes(other, &BINDING),
+                Err(CheckpointError::NotACheckpoint(other.len()))
+            );
         }
     }
 }

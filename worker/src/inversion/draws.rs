@@ -157,7 +157,8 @@ mod tests {
     #[test]
     fn mirroring_takes_about_half_of_the_rows_or_none() {
         let mut draws = draws(8, 8, Timesteps::Stratified);
-        let mirrored = |draws: &Draws| (0..200).flat_map(|i| draws.iteration(i)).filter(|row| row.mirrored).count();
+        let mirrored =
+            |draws: &Draws| (0..200).flat_map(|i| draws.iteration(i)).filter(|row| row.mirrored).count();
         assert!((700..900).contains(&mirrored(&draws)), "{}", mirrored(&draws));
         draws.flip = false;
         assert_eq!(mirrored(&draws), 0);

@@ -9,7 +9,9 @@ use likeness_diffusion::stable_diffusion::StableDiffusion;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LatentsError {
     /// A side is no whole number of latent pixels.
-    #[error("photo {index} is {width}x{height} pixels, both sides must be multiples of {multiple}: crop and resize it first")]
+    #[error(
+        "photo {index} is {width}x{height} pixels, both sides must be multiples of {multiple}: crop and resize it first"
+    )]
     Size {
         /// Which photo, from 0.
         index: usize,

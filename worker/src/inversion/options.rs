@@ -86,7 +86,8 @@ impl InversionOptions {
         if let Some(batch_size) = self.batch_size.filter(|size| !(1..=64).contains(size)) {
             return Err(OptionsError::BatchSize(batch_size));
         }
-        let rates = [("learning_rate", Some(self.learning_rate)), ("norm_learning_rate", self.norm_learning_rate)];
+        let rates =
+            [("learning_rate", Some(self.learning_rate)), ("norm_learning_rate", self.norm_learning_rate)];
         for (name, value) in rates {
             if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
                 return Err(OptionsError::LearningRate { name, value });

@@ -80,7 +80,9 @@ impl Parameterisation {
             Self::None { weight, .. } if !(weight.is_finite() && weight >= 0.0) => {
                 Err(ParameterisationError::Weight(weight))
             }
-            Self::LogNorm { base } if !(base.is_finite() && base > 1.0) => Err(ParameterisationError::Base(base)),
+            Self::LogNorm { base } if !(base.is_finite() && base > 1.0) => {
+                Err(ParameterisationError::Base(base))
+            }
             _ => Ok(()),
         }
     }
@@ -116,7 +118,10 @@ pub struct LearnedState {
 
 impl LearnedState {
     /// Parameters whose vectors are the start vectors, K x D.
-    pub fn new(parameterisation: Parameterisation, start: Vec<Vec<f32>>) -> Result<Self, ParameterisationError> {
+    pub fn new(
+        parameterisation: Parameterisation,
+        start: Vec<Vec<f32>>,
+    ) -> Result<Self, ParameterisationError> {
         parameterisation.validate()?;
         let width = start.first().ok_or(ParameterisationError::NoVectors)?.len();
         for (index, vector) in start.iter().enumerate() {
@@ -178,7 +183,8 @@ impl LearnedState {
             L2Mode::Decoupled => 0.0,
             L2Mode::Coupled => weight * self.direction.iter().map(|v| squares(v, None)).sum::<f64>(),
             L2Mode::Anchor => {
-                weight * self.direction.iter().zip(&self.start).map(|(v, v0)| squares(v, Some(v0))).sum::<f64>()
+                weight
+                    * self.direction.iter().zip(&self.start).map(|(v, v0)| squares(v, Some(v0))).sum::<f64>()
             }
         }
     }
@@ -264,7 +270,12 @@ mod tests {
 
     /// A curved loss of the vectors, and its gradient, to hold the chain rule against.
     fn loss(vectors: &[Vec<f32>]) -> f64 {
-        vectors.iter().zip(&TARGET).flat_map(|(v, t)| v.iter().zip(t)).map(|(v, t)| (f64::from(*v) - t).powi(4)).sum()
+        vectors
+            .iter()
+            .zip(&TARGET)
+            .flat_map(|(v, t)| v.iter().zip(t))
+            .map(|(v, t)| (f64::from(*v) - t).powi(4))
+            .sum()
     }
 
     fn loss_gradient(vectors: &[Vec<f32>]) -> Vec<Vec<f32>> {
@@ -317,9 +328,13 @@ mod tests {
                     let (mut up, mut down) = (state.clone(), state.clone());
                     up.direction[k][i] += step;
                     down.direction[k][i] -= step;
-                    let numeric = (whole(&up) - whole(&down)) / f64::from(up.direction[k][i] - down.direction[k][i]);
+                    let numeric =
+                        (whole(&up) - whole(&down)) / f64::from(up.direction[k][i] - down.direction[k][i]);
                     let exact = f64::from(gradients.direction[k][i]);
-                    assert!((numeric - exact).abs() < 2e-4, "{parameterisation:?} d[{k}][{i}]: {numeric} {exact}");
+                    assert!(
+                        (numeric - exact).abs() < 2e-4,
+                        "{parameterisation:?} d[{k}][{i}]: {numeric} {exact}"
+                    );
                 }
                 if let Some(exact) = gradients.log_norm.get(k) {
                     let (mut up, mut down) = (state.clone(), state.clone());
@@ -348,9 +363,8 @@ mod tests {
         let state = LearnedState::new(Parameterisation::LogNorm { base: 2.71 }, start()).unwrap();
         let grad_v = loss_gradient(&state.vectors());
         let gradients = state.gradients(&grad_v);
-        for k in 0..2 {
-            let product: f64 =
-                grad_v[k].iter().zip(&state.vectors()[k]).map(|(g, v)| f64::from(*g) * f64::from(*v)).sum();
+        for (k, vector) in state.vectors().iter().enumerate() {
+            let product: f64 = grad_v[k].iter().zip(vector).map(|(g, v)| f64::from(*g) * f64::from(*v)).sum();
             assert!((f64::from(gradients.log_norm[k]) - 2.71f64.ln() * product).abs() < 1e-6);
         }
     }

@@ -29,7 +29,9 @@ pub enum InversionError {
     #[error(transparent)]
     Start(#[from] ParameterisationError),
     /// The start vectors' width.
-    #[error("the start vectors are {found} wide, the model's token vectors {expected}: use a start of this model's family")]
+    #[error(
+        "the start vectors are {found} wide, the model's token vectors {expected}: use a start of this model's family"
+    )]
     Width {
         /// Width of the start.
         found: usize,
@@ -66,7 +68,9 @@ pub enum InversionError {
     #[error(transparent)]
     Step(#[from] StepError),
     /// The loss or gradient is not a number any more.
-    #[error("the loss became {loss} in iteration {iteration}: try another seed, a smaller learning rate or other photos")]
+    #[error(
+        "the loss became {loss} in iteration {iteration}: try another seed, a smaller learning rate or other photos"
+    )]
     NanLoss {
         /// Which iteration, from 1.
         iteration: u32,
@@ -327,7 +331,8 @@ fn binding(
 ) -> Result<[u8; 32], CheckpointError> {
     let mut digest = Sha256::new();
     digest.update(b"likeness inversion 1");
-    let options = postcard::to_stdvec(options).map_err(|error| CheckpointError::Damaged(error.to_string()))?;
+    let options =
+        postcard::to_stdvec(options).map_err(|error| CheckpointError::Damaged(error.to_string()))?;
     for part in [&options[..], model_digest.as_bytes(), &photos_digest] {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);

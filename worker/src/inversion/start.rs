@@ -50,7 +50,9 @@ pub enum StartError {
     #[error("the start has {0} vectors, at most {MAX_VECTORS} are possible: give a shorter phrase")]
     TooMany(usize),
     /// The model comes without names.
-    #[error("rand2 needs the names that the model knows, and {path} cannot be read ({source}): put one name a line there, or start from \"face\"")]
+    #[error(
+        "rand2 needs the names that the model knows, and {path} cannot be read ({source}): put one name a line there, or start from \"face\""
+    )]
     NoNames {
         /// Where the names should be.
         path: PathBuf,
@@ -58,7 +60,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// Too few names of two tokens.
-    #[error("rand2 needs two names of exactly two tokens, {path} has {found}: add names, or start from \"face\"")]
+    #[error(
+        "rand2 needs two names of exactly two tokens, {path} has {found}: add names, or start from \"face\""
+    )]
     TooFewNames {
         /// The file of names.
         path: PathBuf,
@@ -66,7 +70,9 @@ pub enum StartError {
         found: usize,
     },
     /// The vectors belong to another family of models.
-    #[error("the start vectors are {found} wide, the model's token vectors {expected}: use a person learned on a model of the same family")]
+    #[error(
+        "the start vectors are {found} wide, the model's token vectors {expected}: use a person learned on a model of the same family"
+    )]
     Width {
         /// Width of the vectors.
         found: usize,
@@ -136,7 +142,12 @@ impl Start {
 fn read_names(path: &Path) -> Result<Vec<String>, StartError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| StartError::NoNames { path: path.to_owned(), source })?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect())
+    Ok(text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// First token of one name and second token of another, among the names of exactly two tokens.
@@ -163,9 +174,11 @@ fn token_ids(model: &StableDiffusion, text: &str) -> Result<Vec<u32>, StartError
 }
 
 fn token_rows(model: &StableDiffusion, ids: &[u32]) -> Result<Vec<Vec<f32>>, StartError> {
-    let rows = model.text_encoder.embedding_rows(ids).map_err(|error| StartError::Table(error.to_string()))?;
+    let rows =
+        model.text_encoder.embedding_rows(ids).map_err(|error| StartError::Table(error.to_string()))?;
     let rows = rows.cast(FloatDType::F32);
-    let values = rows.into_data().try_to_vec::<f32>().map_err(|error| StartError::Table(format!("{error:?}")))?;
+    let values =
+        rows.into_data().try_to_vec::<f32>().map_err(|error| StartError::Table(format!("{error:?}")))?;
     Ok(values.chunks(model.text_encoder.width().max(1)).map(<[f32]>::to_vec).collect())
 }
 

@@ -102,14 +102,17 @@ pub fn training_step(
         return Err(StepError::Batch("the vectors are empty or differ in width".to_owned()));
     }
 
-    let to_device = |values: &[f32]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), batch.shape), device);
+    let to_device =
+        |values: &[f32]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), batch.shape), device);
     let (latents, noise) = (to_device(&batch.latents), to_device(&batch.noise));
     let x_t = schedule.add_noise(latents.clone(), noise.clone(), &batch.timesteps);
     let target = schedule.target(latents, noise, &batch.timesteps);
     let times: Vec<f32> = batch.timesteps.iter().map(|t| *t as f32).collect();
     let timesteps = Tensor::<1>::from_data(TensorData::new(times, [batch.timesteps.len()]), device);
 
-    let leaf = Tensor::<2>::from_data(TensorData::new(flat, [vectors.len(), width]), device).autodiff().require_grad();
+    let leaf = Tensor::<2>::from_data(TensorData::new(flat, [vectors.len(), width]), device)
+        .autodiff()
+        .require_grad();
     let embeddings = model
         .text_encoder
         .embed(&batch.ids, Some(leaf.clone()))

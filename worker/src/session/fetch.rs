@@ -28,7 +28,10 @@ pub(super) async fn fetch(
         match lease.spec {
             Some(lease::Spec::Inversion(spec)) => inversion(artifacts, spec).await,
             Some(lease::Spec::Generation(spec)) => generation(artifacts, spec, people).await,
-            None => Err(Fault::passing("bad_spec", "the lease holds no spec that this worker knows: use a newer worker")),
+            None => Err(Fault::passing(
+                "bad_spec",
+                "the lease holds no spec that this worker knows: use a newer worker",
+            )),
         }
     };
     match tokio::time::timeout(deadline, work).await {
@@ -41,11 +44,14 @@ pub(super) async fn fetch(
 }
 
 async fn inversion(artifacts: &ArtifactsClient, spec: InversionSpec) -> Result<Work, Fault> {
-    let photos = stream::iter(spec.photo_digests.clone().into_iter().enumerate())
-        .map(|(index, digest)| async move { download(artifacts, &format!("photo {}", index + 1), &digest).await })
-        .buffered(SIDE_BY_SIDE)
-        .try_collect()
-        .await?;
+    let photos =
+        stream::iter(spec.photo_digests.clone().into_iter().enumerate())
+            .map(|(index, digest)| async move {
+                download(artifacts, &format!("photo {}", index + 1), &digest).await
+            })
+            .buffered(SIDE_BY_SIDE)
+            .try_collect()
+            .await?;
     let start_file = match spec.start.as_ref().and_then(|start| start.kind.as_ref()) {
         Some(start::Kind::Vectors(vectors)) => {
             Some(download(artifacts, "the start's person file", &vectors.artifact_digest).await?)
@@ -61,25 +67,28 @@ async fn generation(
     people: Vec<ResolvedPerson>,
 ) -> Result<Work, Fault> {
     let ids: Vec<String> = spec.people.iter().map(|binding| binding.person_id.clone()).collect();
-    let people = stream::iter(people.into_iter().zip(ids.into_iter().chain(std::iter::repeat(String::new()))))
-        .map(|(person, id)| async move {
-            let what = format!("the person behind {:?}", person.placeholder);
-            let file = download(artifacts, &what, &person.artifact_digest).await?;
-            let ResolvedPerson { placeholder, model_digest, .. } = person;
-            Ok::<_, Fault>(BoundPerson { placeholder, id, file, model_digest })
-        })
-        .buffered(SIDE_BY_SIDE)
-        .try_collect()
-        .await?;
+    let people =
+        stream::iter(people.into_iter().zip(ids.into_iter().chain(std::iter::repeat(String::new()))))
+            .map(|(person, id)| async move {
+                let what = format!("the person behind {:?}", person.placeholder);
+                let file = download(artifacts, &what, &person.artifact_digest).await?;
+                let ResolvedPerson { placeholder, model_digest, .. } = person;
+                Ok::<_, Fault>(BoundPerson { placeholder, id, file, model_digest })
+            })
+            .buffered(SIDE_BY_SIDE)
+            .try_collect()
+            .await?;
     Ok(Work::Generation { spec: Box::new(spec), people })
 }
 
 async fn download(artifacts: &ArtifactsClient, what: &str, digest: &str) -> Result<Bytes, Fault> {
-    let parsed = Digest::from_str(digest).map_err(|error| Fault::lasting("bad_spec", format!("{what}: {error}")))?;
+    let parsed =
+        Digest::from_str(digest).map_err(|error| Fault::lasting("bad_spec", format!("{what}: {error}")))?;
     let artifact = artifacts.download(parsed, MAX_ARTIFACT_BYTES).await.map_err(|error| match &error {
-        ArtifactError::Client(client) if client.code() == Some(tonic::Code::NotFound) => {
-            Fault::lasting("artifact_missing", format!("{what} is not in the artifact store: upload it again"))
-        }
+        ArtifactError::Client(client) if client.code() == Some(tonic::Code::NotFound) => Fault::lasting(
+            "artifact_missing",
+            format!("{what} is not in the artifact store: upload it again"),
+        ),
         _ => Fault::passing("fetch_failed", format!("{what} cannot be downloaded: {error}")),
     })?;
     Ok(artifact.bytes)

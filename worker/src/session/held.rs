@@ -63,7 +63,8 @@ pub(super) enum Admission {
 impl Ledger {
     /// Judges a lease by its fence alone.
     pub(super) fn admit(&self, attempt: Attempt) -> Admission {
-        let newest_ended = self.ended.iter().filter(|old| old.task == attempt.task).map(|old| old.fence).max();
+        let newest_ended =
+            self.ended.iter().filter(|old| old.task == attempt.task).map(|old| old.fence).max();
         if newest_ended.is_some_and(|fence| attempt.fence <= fence) {
             return Admission::Refuse;
         }
@@ -154,7 +155,8 @@ impl Ledger {
 
     /// The inventory for `Hello`.
     pub(super) fn inventory(&self) -> Vec<HeldLease> {
-        let lease = |(task, held): (&TaskId, &Held)| HeldLease { task_id: task.to_string(), fence: held.fence.0 };
+        let lease =
+            |(task, held): (&TaskId, &Held)| HeldLease { task_id: task.to_string(), fence: held.fence.0 };
         self.held.iter().map(lease).collect()
     }
 
@@ -219,12 +221,12 @@ mod tests {
             ledger.insert(attempts[taken], Bytes::new(), now);
             assert_eq!(ledger.free_slots(2), free);
         }
-        for settling in 0..2 {
-            ledger.get_mut(attempts[settling]).unwrap().stage = Stage::Settling;
+        for settling in &attempts[..2] {
+            ledger.get_mut(*settling).unwrap().stage = Stage::Settling;
         }
         assert_eq!(ledger.free_slots(2), 2);
-        for taken in 2..4 {
-            ledger.insert(attempts[taken], Bytes::new(), now).stage = Stage::Settling;
+        for taken in &attempts[2..] {
+            ledger.insert(*taken, Bytes::new(), now).stage = Stage::Settling;
         }
         assert_eq!(ledger.free_slots(2), 0, "too many outcomes wait");
     }
@@ -247,7 +249,8 @@ mod tests {
 
     #[test]
     fn a_lease_that_is_not_renewed_in_time_is_fenced_until_it_is() {
-        let (mut ledger, attempt, start) = (Ledger::default(), attempt(TaskId::generate(), 1), Instant::now());
+        let (mut ledger, attempt, start) =
+            (Ledger::default(), attempt(TaskId::generate(), 1), Instant::now());
         ledger.insert(attempt, Bytes::new(), start).stage = Stage::Running;
         let limit = Duration::from_secs(8);
         let at = |seconds| start + Duration::from_secs(seconds);

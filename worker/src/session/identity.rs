@@ -25,7 +25,8 @@ impl Identity {
             digest: model.digest.clone(),
             is_default: index == 0,
         };
-        let worker_id = if config.worker_id.is_empty() { default_worker_id() } else { config.worker_id.clone() };
+        let worker_id =
+            if config.worker_id.is_empty() { default_worker_id() } else { config.worker_id.clone() };
         Self {
             worker_id,
             incarnation: Incarnation::generate().to_string(),
@@ -61,7 +62,8 @@ fn default_worker_id() -> String {
 /// Memory of the machine; 0 where it does not say.
 fn memory_bytes() -> u64 {
     let Ok(text) = std::fs::read_to_string("/proc/meminfo") else { return 0 };
-    let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
+    let kib =
+        text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
     kib.map_or(0, |kib: u64| kib * 1024)
 }
 

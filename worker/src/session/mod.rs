@@ -23,7 +23,9 @@ use likeness_shared::client::{Client, ClientConfig, ClientError};
 use likeness_shared::ids::{Fence, TaskId};
 use likeness_shared::proto::coordinator_message::Message as FromCoordinator;
 use likeness_shared::proto::worker_message::Message as FromWorker;
-use likeness_shared::proto::{Beat, Credit, HeldVerdict, Lease, LeaseVerdict, Progress, SettleVerdict, Welcome};
+use likeness_shared::proto::{
+    Beat, Credit, HeldVerdict, Lease, LeaseVerdict, Progress, SettleVerdict, Welcome,
+};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -138,7 +140,11 @@ impl Session {
             LinkEvent::TimeToDial => self.link.dial(self.identity.hello(self.ledger.inventory())),
             LinkEvent::Failed(error) => tracing::warn!(%error, "coordinator cannot be reached, trying again"),
             LinkEvent::Down(reason) => {
-                tracing::warn!(reason, held = self.ledger.attempts().len(), "session ended, running tasks go on");
+                tracing::warn!(
+                    reason,
+                    held = self.ledger.attempts().len(),
+                    "session ended, running tasks go on"
+                );
             }
             LinkEvent::Up(welcome) => self.on_welcome(*welcome),
             LinkEvent::Message(message) => match *message {
@@ -151,7 +157,9 @@ impl Session {
                 }
                 FromCoordinator::Cancel(cancel) => match parse_attempt(&cancel.task_id, cancel.fence) {
                     Some(attempt) => self.on_cancel(attempt),
-                    None => tracing::warn!(task = cancel.task_id, "cancel of an unreadable task id is ignored"),
+                    None => {
+                        tracing::warn!(task = cancel.task_id, "cancel of an unreadable task id is ignored")
+                    }
                 },
                 FromCoordinator::GoAway(go_away) => {
                     tracing::info!(reason = go_away.reason, "coordinator asks to connect anew");
@@ -218,7 +226,11 @@ impl Session {
         let token = self.ledger.insert(attempt, checkpoint.clone(), Instant::now()).errand.clone();
         let Some(client) = self.client.clone().filter(|_| has_room) else {
             tracing::info!(%attempt, "lease is handed back, there is no room for it");
-            self.settle(attempt, Ending::HandedBack { checkpoint, progress: Progress::default() }, Duration::ZERO);
+            self.settle(
+                attempt,
+                Ending::HandedBack { checkpoint, progress: Progress::default() },
+                Duration::ZERO,
+            );
             return;
         };
         tracing::info!(%attempt, resumes = !lease.checkpoint.is_empty(), "lease taken");
@@ -248,7 +260,8 @@ impl Session {
             }
             Some(DeviceEvent::Lost { attempts, reason }) => {
                 for attempt in attempts {
-                    let fault = Fault::passing("device_lost", format!("the worker's device failed: {reason}"));
+                    let fault =
+                        Fault::passing("device_lost", format!("the worker's device failed: {reason}"));
                     self.settle(attempt, Ending::Failed(fault), Duration::ZERO);
                 }
             }
@@ -264,7 +277,8 @@ impl Session {
         match errand {
             Errand::Stopped => {}
             Errand::Fetched(attempt, Ok(order)) => {
-                if let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage == Stage::Fetching) {
+                if let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage == Stage::Fetching)
+                {
                     held.stage = Stage::Running;
                     self.command(Command::Join(order));
                 }
@@ -275,8 +289,12 @@ impl Session {
             }
             Errand::Settled(attempt, verdict) => {
                 match verdict {
-                    Ok(SettleVerdict::Stale) => tracing::warn!(%attempt, "settled too late: the lease was lost"),
-                    Ok(verdict) => tracing::info!(%attempt, verdict = verdict.as_str_name(), "attempt settled"),
+                    Ok(SettleVerdict::Stale) => {
+                        tracing::warn!(%attempt, "settled too late: the lease was lost")
+                    }
+                    Ok(verdict) => {
+                        tracing::info!(%attempt, verdict = verdict.as_str_name(), "attempt settled")
+                    }
                     Err(error) => tracing::error!(%attempt, %error, "coordinator refuses the settlement"),
                 }
                 self.ledger.remove(attempt);
@@ -287,7 +305,9 @@ impl Session {
 
     /// Starts to carry an ending to the coordinator; at most one ending per attempt gets this far.
     fn settle(&mut self, attempt: Attempt, ending: Ending, device_time: Duration) {
-        let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage != Stage::Settling) else { return };
+        let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage != Stage::Settling) else {
+            return;
+        };
         held.errand.cancel();
         held.errand = CancellationToken::new();
         held.stage = Stage::Settling;
@@ -349,8 +369,11 @@ impl Session {
         self.draining_until = Some(Instant::now() + self.config.drain_grace);
         self.command(Command::Drain);
         for attempt in self.ledger.attempts() {
-            let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage == Stage::Fetching) else { continue };
-            let ending = Ending::HandedBack { checkpoint: held.checkpoint.clone(), progress: held.progress.clone() };
+            let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage == Stage::Fetching) else {
+                continue;
+            };
+            let ending =
+                Ending::HandedBack { checkpoint: held.checkpoint.clone(), progress: held.progress.clone() };
             self.settle(attempt, ending, Duration::ZERO);
         }
     }

@@ -29,7 +29,12 @@ impl Pulse {
     }
 
     /// A new session: nothing is awaited of the old one.
-    pub(super) fn begin(&mut self, now: Instant, lease_ttl: Option<Duration>, beat_interval: Option<Duration>) {
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        lease_ttl: Option<Duration>,
+        beat_interval: Option<Duration>,
+    ) {
         self.lease_ttl = lease_ttl.unwrap_or(self.lease_ttl);
         self.beat_interval = beat_interval.unwrap_or(self.beat_interval).max(Duration::from_millis(10));
         self.awaited.clear();

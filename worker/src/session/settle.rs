@@ -9,8 +9,8 @@ use likeness_shared::backoff::Backoff;
 use likeness_shared::client::{Client, ClientError};
 use likeness_shared::proto::settle_request::Outcome;
 use likeness_shared::proto::{
-    CancelledSettlement, FailedSettlement, GenerationResult, HandBackSettlement, InversionSettlement, Picture,
-    SettleRequest, SettleVerdict,
+    CancelledSettlement, FailedSettlement, GenerationResult, HandBackSettlement, InversionSettlement,
+    Picture, SettleRequest, SettleVerdict,
 };
 use tonic::Code;
 

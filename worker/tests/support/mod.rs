@@ -20,7 +20,11 @@ impl Reference {
     pub fn open(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name);
         // Python writes NaN and Infinity where JSON knows neither.
-        let manifest = std::fs::read_to_string(folder.join("manifest.json")).unwrap().replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
+        let manifest = std::fs::read_to_string(folder.join("manifest.json"))
+            .unwrap()
+            .replace("-Infinity", "null")
+            .replace("Infinity", "null")
+            .replace("NaN", "null");
         Self { folder, manifest: serde_json::from_str(&manifest).unwrap() }
     }
 
@@ -51,7 +55,10 @@ impl TensorFile {
     }
 
     pub fn u32(&self, name: &str) -> Vec<u32> {
-        self.words(name, "I32").into_iter().map(|word| u32::try_from(i32::from_le_bytes(word)).unwrap()).collect()
+        self.words(name, "I32")
+            .into_iter()
+            .map(|word| u32::try_from(i32::from_le_bytes(word)).unwrap())
+            .collect()
     }
 
     pub fn shape(&self, name: &str) -> Vec<usize> {

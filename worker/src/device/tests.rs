@@ -1,0 +1,133 @@
+//! The supervisor with programs that panic as told.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use likeness_shared::ids::{Fence, TaskId};
+use likeness_shared::proto::{InversionSpec, Progress};
+
+use super::*;
+use crate::engine::{Ending, Fault, Job, Order, Work};
+
+/// Panics in its first `panics` lives, when a job is first worked on.
+struct Fragile {
+    panics: usize,
+    lives: AtomicUsize,
+}
+
+struct FragileOpener {
+    panics: bool,
+}
+
+struct FragileJob {
+    panics: bool,
+}
+
+impl DeviceProgram for Fragile {
+    type Opener = FragileOpener;
+
+    fn load(&self) -> Result<(FragileOpener, Vec<ModelInventory>), LoadError> {
+        let life = self.lives.fetch_add(1, Ordering::SeqCst);
+        Ok((FragileOpener { panics: life < self.panics }, Vec::new()))
+    }
+}
+
+impl JobOpener for FragileOpener {
+    fn open<'m>(&'m self, _: Order) -> Result<Box<dyn Job + 'm>, Fault> {
+        Ok(Box::new(FragileJob { panics: self.panics }))
+    }
+}
+
+impl Job for FragileJob {
+    fn advance(&mut self) -> Result<Option<Ending>, Fault> {
+        assert!(!self.panics, "the device is on fire");
+        Ok(Some(Ending::Cancelled))
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
+
+    fn checkpoint(&self) -> Option<Bytes> {
+        None
+    }
+}
+
+fn order() -> Order {
+    let work = Work::Inversion { spec: Box::new(InversionSpec::default()), photos: vec![], start_file: None };
+    let attempt = Attempt { task: TaskId::generate(), fence: Fence(1) };
+    Order { attempt, work, checkpoint: Bytes::new() }
+}
+
+fn start(panics: usize) -> DeviceHandle {
+    DeviceHandle::start(Fragile { panics, lives: AtomicUsize::new(0) }, Duration::from_millis(1)).unwrap()
+}
+
+/// The next event that is no progress.
+async fn next(device: &mut DeviceHandle) -> DeviceEvent {
+    loop {
+        match device.events.recv().await.expect("the supervisor is gone") {
+            DeviceEvent::Engine(Event::Progress { .. }) => {}
+            event => return event,
+        }
+    }
+}
+
+async fn join(device: &DeviceHandle) -> Attempt {
+    let order = order();
+    let attempt = order.attempt;
+    device.commands.send(Command::Join(Box::new(order))).await.unwrap();
+    attempt
+}
+
+#[tokio::test]
+async fn a_death_is_reported_with_what_was_lost_and_the_next_life_works() {
+    let mut device = start(1);
+    assert!(matches!(next(&mut device).await, DeviceEvent::Ready(_)));
+    let lost = join(&device).await;
+    let DeviceEvent::Lost { attempts, reason } = next(&mut device).await else {
+        panic!("no loss was reported")
+    };
+    assert_eq!(attempts, [lost]);
+    assert_eq!(reason, "the device is on fire");
+    assert!(matches!(next(&mut device).await, DeviceEvent::Ready(_)));
+    let second = join(&device).await;
+    let DeviceEvent::Engine(Event::Ended { attempt, .. }) = next(&mut device).await else {
+        panic!("no ending")
+    };
+    assert_eq!(attempt, second);
+    assert!(device.stop(Duration::from_secs(10)).await);
+}
+
+#[tokio::test]
+async fn three_quick_deaths_are_the_end() {
+    let mut device = start(usize::MAX);
+    for _ in 0..MOST_QUICK_DEATHS {
+        assert!(matches!(next(&mut device).await, DeviceEvent::Ready(_)));
+        join(&device).await;
+        assert!(matches!(next(&mut device).await, DeviceEvent::Lost { .. }));
+    }
+    let DeviceEvent::Dead(reason) = next(&mut device).await else { panic!("it goes on") };
+    assert!(reason.contains("3 times") && reason.contains("on fire"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_loaded_is_named() {
+    let models = vec![("pocket".to_owned(), PathBuf::from("/nowhere"))];
+    let folders = ModelFolders { device: DeviceChoice::Cpu, models };
+    let mut device = DeviceHandle::start(folders, Duration::from_millis(1)).unwrap();
+    let DeviceEvent::Dead(reason) = next(&mut device).await else { panic!("it was loaded") };
+    assert!(reason.contains("\"pocket\"") && reason.contains("/nowhere"), "{reason}");
+}
+
+#[test]
+fn devices_are_read_by_name() {
+    for (text, choice) in
+        [("auto", DeviceChoice::Auto), ("cpu", DeviceChoice::Cpu), ("cuda:1", DeviceChoice::Cuda(1))]
+    {
+        assert_eq!(text.parse(), Ok(choice));
+        assert_eq!(choice.to_string(), text);
+    }
+    assert!("cuda:x".parse::<DeviceChoice>().is_err());
+    assert_eq!(DeviceChoice::Cuda(1).open().unwrap_err(), DeviceError::NoCuda(1));
+}
