@@ -1,4 +1,5 @@
-//! Random lives: operations in any order, repeated, with restarts between, and every invariant after each.
+//! Random lives: operations in any order, repeated, with restarts between. After each: every invariant, the answer
+//! that a worker with that lease must get, and the checkpoint that the next one must find.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use tokio::sync::broadcast;
 use super::*;
 use crate::store::invariants::{Snapshot, of_change, of_snapshot};
 use crate::store::record::{State, TaskRecord};
-use crate::store::transition::SettleVerdict;
+use crate::store::transition::{BeatVerdict, SettleVerdict};
 use crate::store::{TaskEvent, TaskStore};
 
 #[derive(Debug, Clone)]
@@ -33,9 +34,9 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..3u8, 0..12u8, any::<bool>())
             .prop_map(|(user, request, inversion)| Step::Submit { user, request, inversion }),
         4 => (0..3u8, 1..3usize).prop_map(|(worker, most)| Step::Claim { worker, most }),
-        4 => (0..12usize, 0..50u32, any::<bool>())
+        4 => (0..6usize, 0..50u32, any::<bool>())
             .prop_map(|(lease, step, checkpoint)| Step::Beat { lease, step, checkpoint }),
-        4 => (0..12usize, 0..5u8, 1..3u8).prop_map(|(lease, end, times)| Step::Settle { lease, end, times }),
+        4 => (0..6usize, 0..5u8, 1..3u8).prop_map(|(lease, end, times)| Step::Settle { lease, end, times }),
         2 => (0..3u8).prop_map(|worker| Step::WorkerLost { worker }),
         1 => (0..12usize).prop_map(|lease| Step::Undelivered { lease }),
         2 => (0..3u8, any::<bool>(), 0..12usize)
@@ -58,6 +59,11 @@ struct Life {
     tasks: Vec<TaskId>,
     leases: Vec<(String, TaskId, Fence)>,
     successes: BTreeMap<TaskId, u32>,
+    /// Settlements that were accepted, with how they ended.
+    settled: BTreeMap<(TaskId, Fence), u8>,
+    /// The checkpoint that the next attempt must begin with.
+    checkpoints: BTreeMap<TaskId, Bytes>,
+    beats: u64,
     before: Snapshot,
 }
 
@@ -75,6 +81,9 @@ impl Life {
             tasks: Vec::new(),
             leases: Vec::new(),
             successes: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            beats: 0,
             before: Snapshot::default(),
         }
     }
@@ -99,15 +108,14 @@ impl Life {
             Step::Claim { worker, most } => {
                 let name = format!("w{worker}");
                 for claimed in self.store.claim(claimant(&name), most).await.unwrap() {
+                    let expected = self.checkpoints.get(&claimed.task.id).cloned().unwrap_or_default();
+                    assert_eq!(claimed.checkpoint, expected, "the checkpoint of {}", claimed.task.id);
                     self.leases.push((name.clone(), claimed.task.id, claimed.fence));
                 }
             }
             Step::Beat { lease, step, checkpoint } => {
                 let Some((name, task, fence)) = self.lease(lease) else { return };
-                let progress = Some(Progress { step, ..Progress::default() });
-                let checkpoint = if checkpoint { Bytes::from_static(b"state") } else { Bytes::new() };
-                let beat = TaskBeat { task, fence, progress, checkpoint };
-                self.store.beat(worker(&name), vec![beat]).await.unwrap();
+                self.beat(&name, task, fence, step, checkpoint).await;
             }
             Step::Settle { lease, end, times } => {
                 let Some((name, task, fence)) = self.lease(lease) else { return };
@@ -125,9 +133,12 @@ impl Life {
             Step::Readopt { worker: number, restarted, held } => {
                 let name = format!("w{number}");
                 let held = self.leases.iter().rev().take(held).filter(|(holder, _, _)| *holder == name);
-                let held = held.map(|(_, task, fence)| (*task, *fence)).collect();
+                let held: Vec<(TaskId, Fence)> = held.map(|(_, task, fence)| (*task, *fence)).collect();
                 let process = incarnation(if restarted { "second" } else { "first" });
-                self.store.readopt(worker(&name), process, held).await.unwrap();
+                let kept = self.store.readopt(worker(&name), process, held.clone()).await.unwrap();
+                let expected =
+                    held.iter().map(|(task, fence)| holds(&self.before.tasks[task], &name, *fence));
+                assert_eq!(kept, expected.collect::<Vec<_>>(), "what {name} may keep");
             }
             Step::Cancel { task } => {
                 if let Some(id) = self.tasks.get(task) {
@@ -148,16 +159,52 @@ impl Life {
         } else {
             Outcome::Generation(GenerationResult::default())
         };
-        let end = match end {
-            0 | 1 => AttemptEnd::Succeeded(result),
+        // two numbers may mean the same settlement
+        let number = end.max(1);
+        let end = match number {
+            1 => AttemptEnd::Succeeded(result),
             2 => failed(true),
             3 => AttemptEnd::Cancelled,
             _ => AttemptEnd::HandBack { progress: None },
         };
         let succeeds = matches!(end, AttemptEnd::Succeeded(_));
+        let failure = matches!(end, AttemptEnd::Failed { .. });
+        let before = self.store.task(task).await.unwrap();
+        let expected = match self.settled.get(&(task, fence)) {
+            Some(earlier) if *earlier == number => SettleVerdict::Repeated,
+            None if holds(&before, name, fence) => SettleVerdict::Accepted,
+            _ => SettleVerdict::Stale,
+        };
         let verdict = self.store.settle(settlement(name, task, fence, end)).await.unwrap();
-        if succeeds && verdict == SettleVerdict::Accepted {
+        assert_eq!(verdict, expected, "the answer to {name} for {task} under {fence}");
+        let after = self.store.task(task).await.unwrap();
+        if verdict != SettleVerdict::Accepted {
+            assert_eq!(before, after, "a {verdict:?} settlement changed something");
+            return;
+        }
+        self.settled.insert((task, fence), number);
+        if failure || after.state.is_terminal() {
+            self.checkpoints.remove(&task);
+        }
+        if succeeds {
             *self.successes.entry(task).or_default() += 1;
+        }
+    }
+
+    async fn beat(&mut self, name: &str, task: TaskId, fence: Fence, step: u32, with_checkpoint: bool) {
+        self.beats += 1;
+        let checkpoint =
+            if with_checkpoint { Bytes::from(format!("state {}", self.beats)) } else { Bytes::new() };
+        let progress = Some(Progress { step, ..Progress::default() });
+        let beat = TaskBeat { task, fence, progress, checkpoint: checkpoint.clone() };
+        let verdicts = self.store.beat(worker(name), vec![beat]).await.unwrap();
+        let before = &self.before.tasks[&task];
+        let cancel = before.cancel_requested;
+        let expected =
+            if holds(before, name, fence) { BeatVerdict::Renewed { cancel } } else { BeatVerdict::Stale };
+        assert_eq!(verdicts, [expected], "the answer to a beat of {name} for {task}");
+        if with_checkpoint && expected != BeatVerdict::Stale {
+            self.checkpoints.insert(task, checkpoint);
         }
     }
 
@@ -210,11 +257,16 @@ impl Life {
     }
 }
 
+/// Whether a worker has the task under this very lease.
+fn holds(task: &TaskRecord, name: &str, fence: Fence) -> bool {
+    task.state.tenure().is_some_and(|tenure| tenure.worker.as_str() == name && tenure.fence == fence)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn invariants_hold_over_random_lives(steps in prop::collection::vec(step(), 1..70)) {
+    fn invariants_hold_over_random_lives(steps in prop::collection::vec(step(), 1..90)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let mut life = Life::begin();
