@@ -173,15 +173,15 @@ mod tests {
         let spread = within_person_spread(&people);
         let mut right = 0;
         for (who, photos) in people.iter().enumerate() {
-            for left_out in 0..photos.len() {
+            for (left_out, photo) in photos.iter().enumerate() {
                 let distance = |other: usize| {
                     let rest: Vec<Features> = people[other]
                         .iter()
                         .enumerate()
                         .filter(|(i, _)| other != who || *i != left_out)
-                        .map(|(_, photo)| photo.clone())
+                        .map(|(_, kept)| kept.clone())
                         .collect();
-                    Measure { centre: mean(&rest), spread: spread.clone() }.distance(&photos[left_out])
+                    Measure { centre: mean(&rest), spread: spread.clone() }.distance(photo)
                 };
                 let nearest = (0..people.len()).min_by(|a, b| distance(*a).total_cmp(&distance(*b)));
                 right += usize::from(nearest == Some(who));

@@ -7,7 +7,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::Voice;
 
-/// Plain lines come at every new phase, and else at each tenth of the way or after this long.
+/// Plain lines come at every new phase, and else at each tenth of the way, but not closer than this.
+const LINE_NOT_BEFORE: Duration = Duration::from_secs(1);
+/// Where a tenth takes longer than this there is a line in between.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 /// The meter assumes that a rate below this is no rate at all.
 const LEAST_RATE: f64 = 1e-3;
@@ -94,8 +96,11 @@ impl Meter {
     fn is_worth_a_line(&self, standing: &Standing) -> bool {
         let Some((at, last)) = &self.last_line else { return true };
         let tenth = |standing: &Standing| standing.step.saturating_mul(10).checked_div(standing.total);
-        last != standing
-            && (last.phase != standing.phase || tenth(last) != tenth(standing) || at.elapsed() >= LINE_EVERY)
+        let since = at.elapsed();
+        let moved = tenth(last) != tenth(standing);
+        last.phase != standing.phase
+            || (moved && since >= LINE_NOT_BEFORE)
+            || (last != standing && since >= LINE_EVERY)
     }
 
     /// Takes the bar away and says how it ended.

@@ -92,7 +92,7 @@ fn an_unknown_scheduler_class_is_named() {
             config["_class_name"] = "TeleportScheduler".into();
             fs::write(&path, config.to_string()).unwrap();
         },
-        &["scheduler_config.json", "TeleportScheduler"],
+        &["scheduler configuration", "TeleportScheduler"],
     );
 }
 

@@ -1,6 +1,6 @@
 //! Processes die, are told to stop, or are cancelled in the middle of an inversion: nothing is lost or done twice.
 
-#![allow(clippy::unwrap_used, reason = "a failed expectation is how a test speaks")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is how a test speaks")]
 
 use std::collections::HashMap;
 

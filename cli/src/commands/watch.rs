@@ -4,6 +4,7 @@ use anyhow::Context;
 use likeness_shared::client::Client;
 use likeness_shared::ids::TaskId;
 use likeness_shared::proto::{Task, TaskState, task};
+use likeness_shared::watch::is_terminal;
 
 use crate::commands::interrupt::interrupted;
 use crate::exit::{CliError, Exit};
@@ -35,7 +36,9 @@ pub(crate) async fn with_meter(
 ) -> anyhow::Result<Task> {
     let mut meter = Meter::new(voice, label);
     let ended = follow(client, id, |task| {
-        meter.show(views::standing(task));
+        if !is_terminal(task.state()) {
+            meter.show(views::standing(task));
+        }
         Ok(())
     })
     .await?;

@@ -45,11 +45,6 @@ impl<T> Found<T> {
             Self::LeftOut(why) => Ok(Self::LeftOut(why)),
         }
     }
-
-    /// Whether the folder has the whole tensor.
-    pub(crate) fn is_whole(&self) -> bool {
-        matches!(self, Self::Here(expected) if expected.is_whole())
-    }
 }
 
 /// Types that tensors of the reference are read as.

@@ -123,10 +123,13 @@ fn start(common: &RefFile<'_>, model: &StableDiffusion, report: &mut Report) -> 
     common.input("init_embeddings")
 }
 
+/// A quantity's name, its rows, one a step, and the shape of a row.
+type Series = (&'static str, Vec<Vec<f32>>, Vec<usize>);
+
 /// One training run with all that the reference keeps of it, row s for step s.
 #[derive(Default)]
 struct Run {
-    series: Vec<(&'static str, Vec<Vec<f32>>, Vec<usize>)>,
+    series: Vec<Series>,
     single: Vec<(&'static str, Array<f32>)>,
 }
 

@@ -39,13 +39,16 @@ pub(crate) fn check(reference: &Reference, subject: &Subject, report: &mut Repor
     inside(&file, model, &sample, &context, device, report)
 }
 
+/// The UNet on a sample, a timestep for each row, and a context.
+type Forward<'a> = dyn Fn(&Array<f32>, Vec<f32>, &Array<f32>) -> anyhow::Result<Array<f32>> + 'a;
+
 /// `out[i]`: all rows at `timesteps[i]`. A folder may keep every n-th of them.
 fn each_timestep(
     file: &RefFile<'_>,
     sample: &Array<f32>,
     context: &Array<f32>,
     report: &mut Report,
-    forward: &dyn Fn(&Array<f32>, Vec<f32>, &Array<f32>) -> anyhow::Result<Array<f32>>,
+    forward: &Forward<'_>,
 ) -> anyhow::Result<()> {
     let times: Array<i64> = file.input("timesteps")?;
     let mut out = Vec::new();
@@ -94,7 +97,12 @@ fn inside(
             Some(activation) => {
                 let values = activation.clone().convert::<f32>().try_to_vec();
                 let values = values.map_err(|error| anyhow::anyhow!("cannot read {module}: {error:?}"))?;
-                report.tensor(name, &Array::new(activation.shape().to_vec(), values)?, expected, limits::PASS);
+                report.tensor(
+                    name,
+                    &Array::new(activation.shape().to_vec(), values)?,
+                    expected,
+                    limits::PASS,
+                );
             }
             None => report.failed(name, format!("the UNet shows no activation of {module}")),
         }

@@ -35,10 +35,10 @@ pub(crate) fn all() -> Vec<Folder> {
     folders
 }
 
-/// Python writes NaN for the deviation of a single number, which is no JSON.
+/// Python writes NaN and -Infinity, which are no JSON.
 fn manifest(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap();
-    serde_json::from_str(&text.replace(": NaN", ": null").replace(":NaN", ":null")).unwrap()
+    serde_json::from_str(&text.replace("-Infinity", "null").replace(":NaN", ":null").replace(": NaN", ": null")).unwrap()
 }
 
 /// The folders that hold the weights of `part`; there is always at least one.
