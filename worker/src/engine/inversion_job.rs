@@ -212,7 +212,11 @@ fn squares(photos: Vec<Photo>, refused: Vec<PhotoRefused>, side: u32) -> Result<
 /// The first refusal's code, and every refusal's sentence and hint.
 fn refusal(refused: &[PhotoRefused]) -> Fault {
     let sentence = |refusal: &PhotoRefused| {
-        let which = refusal.index.map_or_else(String::new, |index| format!("photo {}: ", index + 1));
+        // A refusal of a set names its photos itself.
+        let which = match refusal.index {
+            Some(index) if !refusal.sentence.starts_with("photo") => format!("photo {}: ", index + 1),
+            _ => String::new(),
+        };
         format!("{which}{}; {}", refusal.sentence, refusal.hint)
     };
     let code = refused.first().map_or("corrupt", |refusal| refusal.code.as_str());
