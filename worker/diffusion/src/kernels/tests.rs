@@ -100,7 +100,8 @@ fn composed_group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: 
 #[test]
 fn group_normalisation() {
     for [height, width, channels, groups] in [[4, 6, 12, 3], [1, 1, 8, 4], [20, 17, 32, 8]] {
-        let x = sample([3, height, width, channels], 4) * 0.3 + 2.0;
+        // A mean of some three deviations: more would show the rounding of the composed mean, not of the kernel.
+        let x = sample([3, height, width, channels], 4) * 0.3 + 1.0;
         let (gamma, beta) = (sample([channels], 5) + 1.5, sample([channels], 6));
         for activate in [false, true] {
             compare(
