@@ -30,3 +30,9 @@ deny *ARGS:
 parity *DIRS="tests/fixtures/tiny-a tests/fixtures/tiny-sd15 tests/fixtures/tiny-v":
     cargo build --release --locked
     for dir in {{DIRS}}; do target/release/likeness parity "$dir" || exit 1; done
+
+# One UNet forward and one training step, ours beside PyTorch's, one thread each (needs models/pocket/requirements.txt).
+bench-model MODEL="models/pocket" REPEATS="20" BATCH="8":
+    cargo build --release --locked -p likeness-worker --example bench_model
+    RAYON_NUM_THREADS=1 target/release/examples/bench_model {{MODEL}} {{REPEATS}} {{BATCH}}
+    OMP_NUM_THREADS=1 python3 worker/benches/bench_model.py {{MODEL}} {{REPEATS}} {{BATCH}}
