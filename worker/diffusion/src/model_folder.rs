@@ -143,13 +143,19 @@ impl ModelFolder {
             "unet/config.json",
             "vae/config.json",
         ];
-        let tokenizer =
-            ["merges.txt", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.json"];
+        let tokenizer = [
+            "merges.txt",
+            "special_tokens_map.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "vocab.json",
+        ];
         let tokenizer = tokenizer
             .into_iter()
             .map(|name| format!("tokenizer/{name}"))
             .filter(|name| self.path.join(name).is_file());
-        let weights = [("text_encoder", TEXT_WEIGHTS), ("unet", DIFFUSION_WEIGHTS), ("vae", DIFFUSION_WEIGHTS)];
+        let weights =
+            [("text_encoder", TEXT_WEIGHTS), ("unet", DIFFUSION_WEIGHTS), ("vae", DIFFUSION_WEIGHTS)];
         let weights = weights.into_iter().map(|(part, names)| {
             let exists = |name: &&&str| self.path.join(part).join(name).is_file();
             format!("{part}/{}", names.iter().find(exists).unwrap_or(&names[0]))

@@ -13,6 +13,7 @@ use super::conv::Conv3x3Op;
 use super::gelu::{GatedGeluOp, GeluOp};
 use super::group_norm::GroupNormOp;
 use super::layer_norm::LayerNormOp;
+use super::linear::LinearOp;
 use super::softmax::SoftmaxOp;
 use super::{Floats, Kernels, Operation};
 use crate::layers::Sampling;
@@ -20,6 +21,14 @@ use crate::layers::Sampling;
 type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
+    fn linear_map(x: Tracked<C>, weight: Tracked<C>) -> Tracked<C> {
+        run::<C, _>(x, LinearOp { weight: constant::<C>(weight), bias: None })
+    }
+
+    fn affine_map(x: Tracked<C>, weight: Tracked<C>, bias: Tracked<C>) -> Tracked<C> {
+        run::<C, _>(x, LinearOp { weight: constant::<C>(weight), bias: Some(constant::<C>(bias)) })
+    }
+
     fn conv3x3(x: Tracked<C>, weight: Tracked<C>, bias: Tracked<C>, sampling: Sampling) -> Tracked<C> {
         run::<C, _>(x, Conv3x3Op { weight: constant::<C>(weight), bias: constant::<C>(bias), sampling })
     }

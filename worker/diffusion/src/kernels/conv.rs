@@ -2,7 +2,7 @@
 //!
 //! The nine pixels under an output pixel are three runs of `3 x inputs` neighbouring numbers: copying them
 //! to a row is cheap, and a product of such rows with the weights is the convolution. Rows are made for a
-//! strip of the picture at a time, small enough to stay in the cache. The gradient of the input runs the
+//! strip of the pictures at a time, small enough to stay in the cache. The gradient of the input runs the
 //! same way backwards: products with the weights, added onto the nine pixels.
 
 use burn::backend::Flex;
@@ -19,7 +19,7 @@ const STRIP: usize = 1 << 19;
 
 #[derive(Debug, Clone)]
 pub(super) struct Conv3x3Op {
-    /// `[outputs, 3, 3, inputs]`.
+    /// `[3, 3, inputs, outputs]`, in this order in memory.
     pub(super) weight: Floats,
     pub(super) bias: Floats,
     pub(super) sampling: Sampling,
@@ -31,17 +31,18 @@ impl Operation for Conv3x3Op {
 
     fn forward(&self, x: &Floats) -> Floats {
         let geometry = Geometry::new(four(&shape(x)), self.sampling);
-        let outputs = shape(&self.weight)[0];
-        let unfolded_to_outputs = self.weight_rows().transpose(0, 1);
+        let (weight, outputs) = self.unfolded_to_outputs();
         let mut y = vec![0.0; geometry.batch * geometry.output_pixels() * outputs];
         with_slice(x, |x| {
             with_slice(&self.bias, |bias| {
-                for_blocks(&mut y, geometry.output_pixels() * outputs, |index, y| {
-                    let picture = &x[index * geometry.input_len()..][..geometry.input_len()];
-                    for (strip, y) in y.chunks_mut(geometry.strip_rows() * geometry.out_width * outputs).enumerate() {
+                let share = geometry.share();
+                for_blocks(&mut y, share * geometry.output_pixels() * outputs, |index, y| {
+                    let pictures = &x[index * share * geometry.input_len()..];
+                    let strips = y.chunks_mut(geometry.strip_rows() * geometry.out_width * outputs);
+                    for (strip, y) in strips.enumerate() {
                         let rows = y.len() / outputs / geometry.out_width;
-                        let unfolded = geometry.unfold(picture, strip * geometry.strip_rows(), rows);
-                        let product = Flex::float_matmul(unfolded, unfolded_to_outputs.clone());
+                        let unfolded = geometry.unfold(pictures, strip * geometry.strip_rows(), rows);
+                        let product = Flex::float_matmul(unfolded, weight.clone());
                         with_slice(&product, |product| vectorised(|| add_bias(y, product, bias)));
                     }
                 });
@@ -56,17 +57,19 @@ impl Operation for Conv3x3Op {
 
     fn gradient(&self, input: [usize; 4], grad: Floats) -> Floats {
         let geometry = Geometry::new(input, self.sampling);
-        let outputs = shape(&self.weight)[0];
-        let outputs_to_unfolded = self.weight_rows();
+        let (weight, outputs) = self.unfolded_to_outputs();
+        let weight = weight.transpose(0, 1).to_contiguous();
         let mut dx = vec![0.0; geometry.batch * geometry.input_len()];
         with_slice(&grad, |grad| {
-            for_blocks(&mut dx, geometry.input_len(), |index, dx| {
-                let grad = &grad[index * geometry.output_pixels() * outputs..];
-                let grad = &grad[..geometry.output_pixels() * outputs];
-                for (strip, grad) in grad.chunks(geometry.strip_rows() * geometry.out_width * outputs).enumerate() {
+            let share = geometry.share();
+            for_blocks(&mut dx, share * geometry.input_len(), |index, dx| {
+                let len = dx.len() / geometry.input_len() * geometry.output_pixels() * outputs;
+                let grad = &grad[index * share * geometry.output_pixels() * outputs..][..len];
+                let strips = grad.chunks(geometry.strip_rows() * geometry.out_width * outputs);
+                for (strip, grad) in strips.enumerate() {
                     let pixels = grad.len() / outputs;
                     let grad = tensor(grad.to_vec(), [pixels, outputs]);
-                    let unfolded = Flex::float_matmul(grad, outputs_to_unfolded.clone());
+                    let unfolded = Flex::float_matmul(grad, weight.clone());
                     let first = strip * geometry.strip_rows();
                     with_slice(&unfolded, |unfolded| {
                         vectorised(|| geometry.fold(dx, unfolded, first, pixels / geometry.out_width));
@@ -79,10 +82,10 @@ impl Operation for Conv3x3Op {
 }
 
 impl Conv3x3Op {
-    /// The weights as `[outputs, 9 * inputs]`.
-    fn weight_rows(&self) -> Floats {
-        let [outputs, _, _, inputs] = four(&shape(&self.weight));
-        self.weight.reshape([outputs, TAPS * inputs].into())
+    /// The weights as `[9 * inputs, outputs]`, and the number of outputs.
+    fn unfolded_to_outputs(&self) -> (Floats, usize) {
+        let [_, _, inputs, outputs] = four(&shape(&self.weight));
+        (self.weight.reshape([TAPS * inputs, outputs].into()), outputs)
     }
 }
 
@@ -129,15 +132,22 @@ impl Geometry {
         self.out_height * self.out_width
     }
 
-    /// Rows of the output that are computed at a time.
-    fn strip_rows(&self) -> usize {
-        (STRIP / (TAPS * self.channels * self.out_width)).clamp(1, self.out_height)
+    /// Pictures that one thread works on. Their rows are counted on from picture to picture.
+    fn share(&self) -> usize {
+        self.batch.div_ceil(rayon::current_num_threads()).max(1)
     }
 
-    /// The input row under tap row `tap` of output row `row`.
+    /// Rows of the output that are computed at a time.
+    fn strip_rows(&self) -> usize {
+        (STRIP / (TAPS * self.channels * self.out_width)).max(1)
+    }
+
+    /// The input row under tap row `tap` of output row `row`; both are counted over all pictures.
     #[inline(always)]
     fn input_row(&self, row: usize, tap: usize) -> Option<usize> {
-        (row * self.stride + tap).checked_sub(self.before).filter(|&row| row < self.height)
+        let (picture, row) = (row / self.out_height, row % self.out_height);
+        let inside = (row * self.stride + tap).checked_sub(self.before).filter(|&row| row < self.height)?;
+        Some(picture * self.height + inside)
     }
 
     /// For output column `column`: the first tap column inside the picture, the number of those, and the
@@ -151,7 +161,7 @@ impl Geometry {
     }
 
     /// The pixels under `rows` rows of the output from row `first` on, `[pixels, 9 * channels]`.
-    fn unfold(&self, picture: &[f32], first: usize, rows: usize) -> Floats {
+    fn unfold(&self, pictures: &[f32], first: usize, rows: usize) -> Floats {
         let run = 3 * self.channels;
         let mut unfolded = vec![0.0; rows * self.out_width * 3 * run];
         for (index, pixel) in unfolded.chunks_exact_mut(3 * run).enumerate() {
@@ -161,16 +171,16 @@ impl Geometry {
                 if let Some(row) = self.input_row(row, tap) {
                     let from = (row * self.width + start) * self.channels;
                     let length = count * self.channels;
-                    to[skipped * self.channels..][..length].copy_from_slice(&picture[from..][..length]);
+                    to[skipped * self.channels..][..length].copy_from_slice(&pictures[from..][..length]);
                 }
             }
         }
         tensor(unfolded, [rows * self.out_width, TAPS * self.channels])
     }
 
-    /// Adds unfolded rows back onto the pixels of `picture` they were taken from.
+    /// Adds unfolded rows back onto the pixels they were taken from.
     #[inline(always)]
-    fn fold(&self, picture: &mut [f32], unfolded: &[f32], first: usize, rows: usize) {
+    fn fold(&self, pictures: &mut [f32], unfolded: &[f32], first: usize, rows: usize) {
         let run = 3 * self.channels;
         for row in 0..rows {
             for column in 0..self.out_width {
@@ -180,7 +190,7 @@ impl Geometry {
                     if let Some(row) = self.input_row(first + row, tap) {
                         let to = (row * self.width + start) * self.channels;
                         let length = count * self.channels;
-                        let to = &mut picture[to..][..length];
+                        let to = &mut pictures[to..][..length];
                         let from = &from[skipped * self.channels..][..length];
                         to.iter_mut().zip(from).for_each(|(to, &from)| *to += from);
                     }

@@ -134,12 +134,7 @@ fn narrow(values: &[f64]) -> Vec<f32> {
 
 /// The sum over all pixels of `term(x, offset)`, for each channel.
 #[inline(always)]
-fn column_sums(
-    x: &[f32],
-    channels: usize,
-    term: impl Fn(f32, f32) -> f32,
-    offsets: &[f32],
-) -> Vec<f64> {
+fn column_sums(x: &[f32], channels: usize, term: impl Fn(f32, f32) -> f32, offsets: &[f32]) -> Vec<f64> {
     let mut totals = vec![0.0_f64; channels];
     let mut run = vec![0.0_f32; channels];
     for pixels in x.chunks(channels * RUN) {

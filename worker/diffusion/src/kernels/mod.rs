@@ -11,6 +11,7 @@ mod conv;
 mod gelu;
 mod group_norm;
 mod layer_norm;
+mod linear;
 mod math;
 mod rows;
 mod softmax;
@@ -33,7 +34,17 @@ pub(crate) fn serve<const D: usize>(x: &Tensor<D>) -> bool {
 /// The operations, for tensors that [`serve`] accepts.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait Kernels: Backend {
-    /// 3x3 convolution of `x` `[batch, height, width, inputs]` with `weight` `[outputs, 3, 3, inputs]`.
+    /// `x weight` over the last dimension, with `weight` `[inputs, outputs]`.
+    fn linear_map(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// `x weight + bias` over the last dimension, with `weight` `[inputs, outputs]`.
+    fn affine_map(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// 3x3 convolution of `x` `[batch, height, width, inputs]` with `weight` `[3, 3, inputs, outputs]`.
     fn conv3x3(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -83,6 +94,14 @@ trait Operation: Clone + std::fmt::Debug + Send + 'static {
 }
 
 impl Kernels for Flex {
+    fn linear_map(x: Floats, weight: Floats) -> Floats {
+        linear::LinearOp { weight, bias: None }.forward(&x)
+    }
+
+    fn affine_map(x: Floats, weight: Floats, bias: Floats) -> Floats {
+        linear::LinearOp { weight, bias: Some(bias) }.forward(&x)
+    }
+
     fn conv3x3(x: Floats, weight: Floats, bias: Floats, sampling: Sampling) -> Floats {
         conv::Conv3x3Op { weight, bias, sampling }.forward(&x)
     }
@@ -113,6 +132,15 @@ impl Kernels for Flex {
     fn gated_gelu(x: Floats) -> Floats {
         gelu::GatedGeluOp.forward(&x)
     }
+}
+
+/// As [`Kernels::linear_map`] or [`Kernels::affine_map`], on tensors.
+pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(match bias {
+        None => <Dispatch as Kernels>::linear_map(x, weight),
+        Some(bias) => <Dispatch as Kernels>::affine_map(x, weight, bias.into_dispatch()),
+    })
 }
 
 /// As [`Kernels::conv3x3`], on tensors.

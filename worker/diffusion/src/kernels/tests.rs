@@ -57,7 +57,8 @@ fn convolution() {
             if sampling == Sampling::HalvePadRightBottom && height % 2 == 1 {
                 continue;
             }
-            let (x, weight, bias) = (sample([2, height, width, 6], 1), sample([5, 3, 3, 6], 2), sample([5], 3));
+            let (x, weight, bias) =
+                (sample([2, height, width, 6], 1), sample([3, 3, 6, 5], 2), sample([5], 3));
             let (stride, before, after) = sampling.stride_and_padding();
             compare(
                 &format!("{sampling:?} on {height}x{width}"),
@@ -65,7 +66,7 @@ fn convolution() {
                 |x| conv3x3(x, weight.clone(), bias.clone(), sampling),
                 |x| {
                     let options = ConvOptions::new_with_padding([stride; 2], [(before, after); 2], [1; 2], 1);
-                    let weight = channels_first(weight.clone());
+                    let weight = weight.clone().permute([3, 2, 0, 1]);
                     channels_last(module::conv2d(channels_first(x), weight, Some(bias.clone()), options))
                 },
             );
@@ -75,17 +76,33 @@ fn convolution() {
 
 #[test]
 fn convolution_in_several_strips() {
-    let (x, weight, bias) = (sample([1, 70, 64, 32], 1), sample([4, 3, 3, 32], 2), sample([4], 3));
+    let (x, weight, bias) = (sample([1, 70, 64, 32], 1), sample([3, 3, 32, 4], 2), sample([4], 3));
     let options = || ConvOptions::new([1; 2], [1; 2], [1; 2], 1);
     compare(
         "a tall picture",
         x,
         |x| conv3x3(x, weight.clone(), bias.clone(), Sampling::Same),
         |x| {
-            let weight = channels_first(weight.clone());
+            let weight = weight.clone().permute([3, 2, 0, 1]);
             channels_last(module::conv2d(channels_first(x), weight, Some(bias.clone()), options()))
         },
     );
+}
+
+#[test]
+fn linear_layers() {
+    let (weight, bias) = (sample([6, 9], 2), sample([9], 3));
+    for bias in [None, Some(bias)] {
+        compare(
+            &format!("a linear layer, bias {}", bias.is_some()),
+            sample([3, 5, 6], 1),
+            |x| linear(x, weight.clone(), bias.clone()),
+            |x| {
+                let y = x.matmul(weight.clone().unsqueeze());
+                bias.clone().map_or(y.clone(), |bias| y + bias.unsqueeze())
+            },
+        );
+    }
 }
 
 fn composed_group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
@@ -99,8 +116,7 @@ fn composed_group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: 
 
 #[test]
 fn group_normalisation() {
-    for [height, width, channels, groups] in [[4, 6, 12, 3], [1, 1, 8, 4], [20, 17, 32, 8]] {
-        // A mean of some three deviations: more would show the rounding of the composed mean, not of the kernel.
+    for [height, width, channels, groups] in [[4, 6, 12, 3], [1, 1, 12, 2], [20, 17, 32, 8]] {
         let x = sample([3, height, width, channels], 4) * 0.3 + 1.0;
         let (gamma, beta) = (sample([channels], 5) + 1.5, sample([channels], 6));
         for activate in [false, true] {

@@ -1,10 +1,10 @@
 //! 3x3 convolution on channels-last data.
 
+use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::Tensor;
 
-use super::{channels_first, channels_last};
+use super::{channels_first, channels_last, contiguous};
 use crate::kernels;
 use crate::weights::{WeightError, Weights};
 
@@ -33,7 +33,7 @@ impl Sampling {
 /// A 3x3 convolution with bias.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv3x3 {
-    /// `[outputs, 3, 3, inputs]`, the order of our pictures; stored as `[outputs, inputs, 3, 3]`.
+    /// `[3, 3, inputs, outputs]`, a matrix for the kernels; stored as `[outputs, inputs, 3, 3]`.
     weight: Tensor<4>,
     bias: Tensor<1>,
     sampling: Sampling,
@@ -48,7 +48,7 @@ impl Conv3x3 {
     ) -> Result<Self, WeightError> {
         let weight = weights.tensor("weight", [outputs, inputs, 3, 3])?;
         Ok(Self {
-            weight: contiguous(channels_last(weight)),
+            weight: contiguous(weight.permute([2, 3, 1, 0])),
             bias: weights.tensor("bias", [outputs])?,
             sampling,
         })
@@ -61,14 +61,8 @@ impl Conv3x3 {
         }
         let (stride, before, after) = self.sampling.stride_and_padding();
         let options = ConvOptions::new_with_padding([stride; 2], [(before, after); 2], [1; 2], 1);
-        let weight = channels_first(self.weight.clone());
+        let weight = self.weight.clone().permute([3, 2, 0, 1]);
         let y = conv2d(channels_first(x), weight, Some(self.bias.clone()), options);
         channels_last(y)
     }
-}
-
-/// The same tensor with its elements lying in the order of its dimensions.
-fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let (device, dtype) = (x.device(), x.dtype());
-    Tensor::from_data(x.into_data(), (&device, dtype))
 }

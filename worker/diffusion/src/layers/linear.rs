@@ -2,12 +2,14 @@
 
 use burn::tensor::Tensor;
 
+use super::contiguous;
+use crate::kernels;
 use crate::weights::{WeightError, Weights};
 
 /// `y = x W + b` over the last dimension.
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
-    /// `[inputs, outputs]`: a transposed view of the stored `[outputs, inputs]`.
+    /// `[inputs, outputs]`; stored as `[outputs, inputs]`.
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 }
@@ -24,7 +26,7 @@ impl Linear {
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, WeightError> {
-        let weight = weights.tensor("weight", [outputs, inputs])?.transpose();
+        let weight = contiguous(weights.tensor("weight", [outputs, inputs])?.transpose());
         Ok(Self { weight, bias: None })
     }
 
@@ -35,7 +37,7 @@ impl Linear {
         outputs: usize,
     ) -> Result<Self, WeightError> {
         let weight = weights.tensor("weight", [outputs, inputs, 1, 1])?;
-        let weight = weight.reshape([outputs, inputs]).transpose();
+        let weight = contiguous(weight.reshape([outputs, inputs]).transpose());
         Ok(Self { weight, bias: Some(weights.tensor("bias", [outputs])?) })
     }
 
@@ -53,10 +55,12 @@ impl Linear {
 
     /// `[..., inputs]` to `[..., outputs]`, as one matrix product over all leading dimensions.
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if kernels::serve(&x) {
+            return kernels::linear(x, self.weight.clone(), self.bias.clone());
+        }
         let mut shape = x.dims();
         let [inputs, outputs] = self.weight.dims();
-        let rows = x.reshape([-1, inputs as i32]);
-        let y = rows.matmul(self.weight.clone());
+        let y = x.reshape([-1, inputs as i32]).matmul(self.weight.clone());
         let y = match &self.bias {
             Some(bias) => y + bias.clone().unsqueeze(),
             None => y,

@@ -197,12 +197,7 @@ impl TextEncoder {
     ///
     /// The rows are spread by a product with a matrix of zeros and ones, which is exact and whose
     /// backward pass is a matrix product as well.
-    fn place_learned(
-        &self,
-        known: Tensor<2>,
-        learned: Tensor<2>,
-        places: &[(usize, usize)],
-    ) -> Tensor<2> {
+    fn place_learned(&self, known: Tensor<2>, learned: Tensor<2>, places: &[(usize, usize)]) -> Tensor<2> {
         let [total, _] = known.dims();
         let [rows, _] = learned.dims();
         let mut spread = vec![0.0_f32; total * rows];
@@ -213,7 +208,10 @@ impl TextEncoder {
         }
         let spread = TensorData::new(spread, [total, rows]);
         let spread = Tensor::<2>::from_data(spread, (&self.device, DType::F32));
-        let keep = Tensor::<2>::from_data(TensorData::new(keep, [total, 1]), (&self.device, DType::from(self.dtype)));
+        let keep = Tensor::<2>::from_data(
+            TensorData::new(keep, [total, 1]),
+            (&self.device, DType::from(self.dtype)),
+        );
         spread.matmul(learned.cast(FloatDType::F32)).cast(self.dtype) + known * keep
     }
 

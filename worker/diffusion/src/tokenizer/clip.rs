@@ -24,8 +24,7 @@ const DEFAULT_MAX_LENGTH: usize = 77;
 /// `tokenizer.json` serves where only that exists.
 pub(super) fn open(dir: &Path) -> Result<PromptTokenizer, TokenizerError> {
     let special = SpecialTokens::read(dir)?;
-    let unusable =
-        |reason: String| TokenizerError::Vocabulary { path: dir.to_path_buf(), reason };
+    let unusable = |reason: String| TokenizerError::Vocabulary { path: dir.to_path_buf(), reason };
     let failed = |error: tokenizers::Error| unusable(error.to_string());
 
     let [vocab, merges, whole] = ["vocab.json", "merges.txt", "tokenizer.json"].map(|name| dir.join(name));
@@ -36,7 +35,8 @@ pub(super) fn open(dir: &Path) -> Result<PromptTokenizer, TokenizerError> {
             .build()
             .map_err(failed)?;
         let mut tokenizer = Tokenizer::new(model);
-        let squeeze = Replace::new(tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".into()), " ");
+        let squeeze =
+            Replace::new(tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".into()), " ");
         let normalizers = vec![NFC.into(), squeeze.map_err(failed)?.into(), Lowercase.into()];
         let words = Split::new(SplitPattern::Regex(WORDS.into()), SplitDelimiterBehavior::Removed, true);
         let pre_tokenizers: Vec<PreTokenizerWrapper> =

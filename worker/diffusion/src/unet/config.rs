@@ -64,7 +64,8 @@ impl UNetConfig {
         if depth == 0 || channels.contains(&0) || channels.iter().any(|count| count % 2 == 1) {
             return Err(file.invalid("block_out_channels", "a list of even numbers above 0"));
         }
-        let attends_down = attending(&file, "down_block_types", depth, ["DownBlock2D", "CrossAttnDownBlock2D"])?;
+        let attends_down =
+            attending(&file, "down_block_types", depth, ["DownBlock2D", "CrossAttnDownBlock2D"])?;
         let mut attends_up = attending(&file, "up_block_types", depth, ["UpBlock2D", "CrossAttnUpBlock2D"])?;
         attends_up.reverse();
         let resnets = file.per_block("layers_per_block", depth, Some(2))?;
@@ -76,7 +77,9 @@ impl UNetConfig {
             return Err(file.invalid("norm_num_groups", format!("a divisor of all of {channels:?}")));
         }
         if heads.iter().zip(&channels).any(|(&heads, channels)| heads == 0 || channels % heads != 0) {
-            return Err(file.invalid("attention_head_dim", format!("numbers of heads that divide {channels:?}")));
+            return Err(
+                file.invalid("attention_head_dim", format!("numbers of heads that divide {channels:?}"))
+            );
         }
         let levels = (0..depth)
             .map(|level| UNetLevel {

@@ -40,12 +40,7 @@ impl SpatialTransformer {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             name: weights.name().to_owned(),
-            norm: GroupNorm::load(
-                &weights.at("norm"),
-                channels,
-                config.norm_num_groups,
-                GROUP_NORM_EPSILON,
-            )?,
+            norm: GroupNorm::load(&weights.at("norm"), channels, config.norm_num_groups, GROUP_NORM_EPSILON)?,
             proj_in: projection(&weights.at("proj_in"), channels, channels)?,
             transformer_blocks,
             proj_out: projection(&weights.at("proj_out"), channels, channels)?,

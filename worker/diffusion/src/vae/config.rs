@@ -52,7 +52,9 @@ impl VaeConfig {
         only_type(&file, "up_block_types", "UpDecoderBlock2D", block_out_channels.len())?;
         let norm_num_groups = file.or("norm_num_groups", 32)?;
         if norm_num_groups == 0 || block_out_channels.iter().any(|count| count % norm_num_groups != 0) {
-            return Err(file.invalid("norm_num_groups", format!("a divisor of all of {block_out_channels:?}")));
+            return Err(
+                file.invalid("norm_num_groups", format!("a divisor of all of {block_out_channels:?}"))
+            );
         }
         let scaling_factor: f64 = file.or("scaling_factor", 0.18215)?;
         if !(scaling_factor.is_finite() && scaling_factor > 0.0) {

@@ -14,7 +14,11 @@ pub(super) struct MidBlock {
 }
 
 impl MidBlock {
-    pub(super) fn load(weights: &Weights<'_>, config: &VaeConfig, channels: usize) -> Result<Self, WeightError> {
+    pub(super) fn load(
+        weights: &Weights<'_>,
+        config: &VaeConfig,
+        channels: usize,
+    ) -> Result<Self, WeightError> {
         let sizes = ResnetSizes {
             inputs: channels,
             outputs: channels,
@@ -23,7 +27,9 @@ impl MidBlock {
             epsilon: EPSILON,
         };
         let attention = match config.mid_block_add_attention {
-            true => Some(PixelAttention::load(&weights.at("attentions.0"), channels, config.norm_num_groups)?),
+            true => {
+                Some(PixelAttention::load(&weights.at("attentions.0"), channels, config.norm_num_groups)?)
+            }
             false => None,
         };
         Ok(Self {

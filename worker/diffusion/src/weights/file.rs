@@ -102,12 +102,7 @@ impl WeightFile {
     ///
     /// # Errors
     /// When it is missing, has another shape, is not a float type, or cannot be read.
-    pub fn take(
-        &self,
-        name: &str,
-        expected: &[usize],
-        dtype: FloatDType,
-    ) -> Result<TensorData, WeightError> {
+    pub fn take(&self, name: &str, expected: &[usize], dtype: FloatDType) -> Result<TensorData, WeightError> {
         let Some(info) = self.metadata.info(name) else {
             return Err(WeightError::Missing {
                 path: self.path.clone(),
@@ -186,9 +181,7 @@ impl WeightFile {
 /// Whether a tensor's place in the file has as many bytes as its shape and type ask for.
 fn extent_is_consistent(info: &TensorInfo) -> bool {
     let (start, end) = info.data_offsets;
-    let bits = info
-        .shape
-        .iter()
-        .try_fold(info.dtype.bitsize(), |product, &length| product.checked_mul(length));
+    let bits =
+        info.shape.iter().try_fold(info.dtype.bitsize(), |product, &length| product.checked_mul(length));
     start <= end && bits == (end - start).checked_mul(8)
 }

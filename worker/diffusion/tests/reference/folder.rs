@@ -38,7 +38,10 @@ pub(crate) fn all() -> Vec<Folder> {
 /// Python writes NaN and -Infinity, which are no JSON.
 fn manifest(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap();
-    serde_json::from_str(&text.replace("-Infinity", "null").replace(":NaN", ":null").replace(": NaN", ": null")).unwrap()
+    serde_json::from_str(
+        &text.replace("-Infinity", "null").replace(":NaN", ":null").replace(": NaN", ": null"),
+    )
+    .unwrap()
 }
 
 /// The folders that hold the weights of `part`; there is always at least one.
@@ -74,9 +77,9 @@ impl Folder {
         let parsed = SafeTensors::deserialize(&bytes).unwrap();
         let steps = |name: &str| -> Vec<usize> {
             let every = &self.manifest["files"][&file]["tensors"][name]["every"];
-            every.as_array().map_or(vec![], |every| {
-                every.iter().map(|step| step.as_u64().unwrap() as usize).collect()
-            })
+            every
+                .as_array()
+                .map_or(vec![], |every| every.iter().map(|step| step.as_u64().unwrap() as usize).collect())
         };
         let tensors = parsed.tensors().into_iter().map(|(name, view)| {
             let words = view.data().chunks_exact(view.dtype().bitsize() / 8);

@@ -164,7 +164,11 @@ fn unsupported_settings_name_key_and_file() {
         ("unet/config.json", "norm_num_groups", json!(5)),
         ("unet/config.json", "attention_head_dim", json!([1, 2])),
         ("unet/config.json", "down_block_types", json!(["KDownBlock2D", "DownBlock2D"])),
-        ("unet/config.json", "up_block_types", json!(["UpBlock2D", "AttnUpBlock2D", "UpBlock2D", "UpBlock2D"])),
+        (
+            "unet/config.json",
+            "up_block_types",
+            json!(["UpBlock2D", "AttnUpBlock2D", "UpBlock2D", "UpBlock2D"]),
+        ),
         ("unet/config.json", "mid_block_type", json!("UNetMidBlock2D")),
         ("vae/config.json", "_class_name", json!("AutoencoderTiny")),
         ("vae/config.json", "latents_mean", json!([0.1])),

@@ -1,8 +1,8 @@
 //! The text encoder.
 
 use burn::tensor::{Device, Tensor};
-use likeness_diffusion::{TextEncoder, TextError};
 use likeness_diffusion::text_encoder::TextConfig;
+use likeness_diffusion::{TextEncoder, TextError};
 
 use crate::{folder, load};
 

@@ -108,11 +108,8 @@ fn the_gradient_of_the_context_is_the_reference_gradient() {
     for folder in folder::with_weights("unet") {
         let (unet, expected) = (open(&folder), folder.tensors("unet_backward"));
         let context = expected.get("context").tensor::<3>().autodiff().require_grad();
-        let out = unet.forward(
-            expected.get("sample").tensor(),
-            expected.get("timestep").tensor(),
-            context.clone(),
-        );
+        let out =
+            unet.forward(expected.get("sample").tensor(), expected.get("timestep").tensor(), context.clone());
         let gradients = (out * expected.get("cotangent").tensor::<4>()).sum().backward();
         let found = context.grad(&gradients).unwrap();
         expected.get("grad_context").check(&format!("{} unet gradient", folder.name), found, LIMIT);
