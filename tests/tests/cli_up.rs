@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use likeness_tests::cli::{self, Ended};
-use likeness_tests::fleet::{START, WORK, in_state};
+use likeness_tests::fleet::{START, WORK, in_state, trained};
 use likeness_tests::service::Service;
 use likeness_tests::world;
 use nix::sys::signal::Signal;
@@ -94,6 +94,32 @@ fn photos_in_pictures_out() {
     service.signal(Signal::SIGTERM);
     let status = service.exit(WORK);
     assert!(status.success(), "{status}: {:?}", service.lines());
+}
+
+#[test]
+fn what_runs_when_the_fleet_stops_goes_on_when_it_starts_again() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut service, address) = up(data.path());
+    let photos: Vec<String> =
+        world::photos("person-05").iter().map(|path| path.display().to_string()).collect();
+    let mut arguments =
+        vec!["--server", &address, "-o", "json", "invert", "--no-wait", "--name", "ann", "--consent"];
+    arguments.extend(["--steps", "120", "--batch", "2"]);
+    arguments.extend(photos.iter().map(String::as_str));
+    let submitted = cli::likeness(&arguments).expect(0, &[]).json();
+    let task = submitted["task"]["id"].as_str().unwrap();
+    let watch = cli::start("task watch", &["--server", &address, "-o", "json", "task", "watch", task]);
+    watch.wait_for("some training", START, |line| trained(line, 5));
+    service.signal(Signal::SIGTERM);
+    let status = service.exit(WORK);
+    assert!(status.success(), "{status}");
+
+    let (_service, address) = up(data.path());
+    let watch = cli::start("task watch", &["--server", &address, "-o", "json", "task", "watch", task]);
+    let ended = watch.wait_for("the end", WORK, |line| in_state(line, "succeeded"));
+    assert_eq!(ended["attempts"]["hand_backs"], 1, "{ended}");
+    let first = watch.lines().iter().find_map(|line| trained(line, 0)).unwrap();
+    assert!(first["progress"]["step"].as_u64().unwrap() >= 5, "it began anew: {first}");
 }
 
 /// Files that begin like photos and are none get through the client, and the task says which and why.
