@@ -32,7 +32,6 @@ parity *DIRS="tests/fixtures/tiny-a tests/fixtures/tiny-sd15 tests/fixtures/tiny
     for dir in {{DIRS}}; do target/release/likeness parity "$dir" || exit 1; done
 
 # One UNet forward and one training step, ours beside PyTorch's, one thread each (needs models/pocket/requirements.txt).
-bench-model MODEL="models/pocket" REPEATS="20" BATCH="8":
-    cargo build --release --locked -p likeness-worker --example bench_model
-    RAYON_NUM_THREADS=1 target/release/examples/bench_model {{MODEL}} {{REPEATS}} {{BATCH}}
-    OMP_NUM_THREADS=1 python3 worker/benches/bench_model.py {{MODEL}} {{REPEATS}} {{BATCH}}
+bench-model MODEL="models/pocket" REPEATS="15" BATCH="8" PYTHON="python3":
+    cargo build --release --locked --example bench_model
+    OMP_NUM_THREADS=1 {{PYTHON}} cli/examples/bench_model.py target/release/examples/bench_model {{MODEL}} {{REPEATS}} {{BATCH}}

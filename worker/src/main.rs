@@ -9,6 +9,11 @@ use likeness_worker::{ConfigError, DeviceChoice, Worker, WorkerConfig, WorkerErr
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// Tensors of megabytes come and go with every layer. The system's allocator gives each back to the kernel, which
+/// clears the pages anew for the next one; this one keeps them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Learns people from photos and draws pictures of them, for a Likeness coordinator.
 ///
 /// The worker loads its models, dials the coordinator and takes as many tasks as it has slots. SIGTERM or Ctrl-C

@@ -7,6 +7,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use sha2::{Digest, Sha256};
 
 use super::colour::to_srgb;
+use super::cut_off::is_cut_off;
 use super::{Photo, PhotoLimits, PhotoRefused, RefusalCode, RgbPixels};
 
 /// Reads one photo.
@@ -44,6 +45,9 @@ pub fn read_photo(bytes: &[u8], limits: &PhotoLimits) -> Result<Photo, PhotoRefu
     // orientation is no reason to refuse the photo.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let profile = decoder.icc_profile().ok().flatten();
+    if format == ImageFormat::Jpeg && is_cut_off(bytes) {
+        return Err(corrupt("the photo is cut off: the file ends before its picture does"));
+    }
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| refusal(&error))?;
     image.apply_orientation(orientation);
     let picture = to_srgb(image, profile.as_deref());

@@ -8,6 +8,7 @@
 //! What is refused has a [`RefusalCode`], a sentence and a hint.
 
 mod colour;
+mod cut_off;
 mod decode;
 mod limits;
 mod refusal;

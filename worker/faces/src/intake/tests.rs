@@ -212,12 +212,20 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn half_a_file_is_corrupt() {
-    for file in [rgb_png(64, 64), jpeg(64, 64, &gradient(64, 64))] {
-        assert_eq!(code(read_photo(&file[..file.len() / 20], &limits())), RefusalCode::Corrupt);
+fn a_file_that_is_cut_off_is_corrupt() {
+    let (png, plain) = (rgb_png(64, 64), jpeg(64, 64, &gradient(64, 64)));
+    assert_eq!(code(read_photo(&png[..png.len() / 20], &limits())), RefusalCode::Corrupt);
+    assert_eq!(code(read_photo(&png[..png.len() / 2], &limits())), RefusalCode::Corrupt);
+    // The whole preview in the header of the second does not make up for what is missing behind it.
+    let preview = [&[0xff, 0xe1], &(plain.len() as u16 + 2).to_be_bytes()[..], &plain].concat();
+    for file in [plain.clone(), [&plain[..2], &preview, &plain[2..]].concat()] {
+        for length in (20..file.len()).step_by(7).chain([file.len() - 2, file.len() - 1]) {
+            let cut = read_photo(&file[..length], &limits());
+            assert_eq!(code(cut), RefusalCode::Corrupt, "{length} of {} bytes", file.len());
+        }
+        assert!(read_photo(&file, &limits()).is_ok());
+        assert!(read_photo(&[&file[..], b"a short film"].concat(), &limits()).is_ok());
     }
-    let file = rgb_png(64, 64);
-    assert_eq!(code(read_photo(&file[..file.len() / 2], &limits())), RefusalCode::Corrupt);
 }
 
 #[test]

@@ -1,33 +1,57 @@
-"""The figures of examples/bench_model.rs with PyTorch and diffusers on one thread, for the same model folder.
+"""The figures of bench_model.rs beside those of PyTorch and diffusers, for the same model folder, one thread each.
 
-    OMP_NUM_THREADS=1 python worker/benches/bench_model.py DIR [REPEATS] [BATCH]
+    python cli/examples/bench_model.py target/release/examples/bench_model DIR [REPEATS] [BATCH]
 
-Needs torch, diffusers and transformers (models/pocket/requirements.txt pins them). The last lines repeat the step
-with the weights' gradients, which a frozen model does not need.
+Both are run in turn, three times over; every figure is the median of the three medians. Needs torch, diffusers and
+transformers (models/pocket/requirements.txt pins them). One figure is PyTorch's alone: the step with the
+weights' gradients, which a frozen model does not need.
 """
 
 import json
+import os
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel
 
 WARM_UP = 3
+ROUNDS = 3
 
 
-def main(folder, repeats=15, batch=8):
+def main(program, folder, repeats=15, batch=8):
+    rounds = [(ours(program, folder, repeats, batch), torchs(Path(folder), repeats, batch)) for _ in range(ROUNDS)]
+    print(f"{folder}, batch {batch}, one thread, milliseconds of processor time; torch {torch.__version__}; {ROUNDS} rounds of {repeats}")
+    print(f"{'':<42}{'ours':>9}{'PyTorch':>9}{'ratio':>7}")
+    for name in rounds[0][1]:
+        theirs = statistics.median(round[1][name] for round in rounds)
+        if name not in rounds[0][0]:
+            print(f"{name:<42}{'':>9}{theirs:>9.1f}")
+            continue
+        mine = statistics.median(round[0][name] for round in rounds)
+        print(f"{name:<42}{mine:>9.1f}{theirs:>9.1f}{mine / theirs:>7.2f}")
+
+
+def ours(program, folder, repeats, batch):
+    """What the program prints, by name."""
+    command = [program, str(folder), str(repeats), str(batch)]
+    printed = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, env={**os.environ, "RAYON_NUM_THREADS": "1"}).stdout
+    return {line.split()[0]: float(line.split()[1]) for line in printed.splitlines()[1:]}
+
+
+def torchs(folder, repeats, batch):
+    """The same figures with PyTorch."""
     torch.set_num_threads(1)
-    folder = Path(folder)
-    text, unet, factor = load(folder)
+    figures = {}
+    text, unet = load(folder)
     scheduler = DDIMScheduler.from_config(json.loads((folder / "scheduler/scheduler_config.json").read_text()))
     size = unet.config.sample_size
     height, width = (size, size) if isinstance(size, int) else size
     shape = (batch, unet.config.in_channels, height, width)
-    print(f"torch {torch.__version__}, 1 thread, latents {list(shape)} (factor {factor}), median of {repeats}")
 
     generator = torch.Generator("cpu").manual_seed(0)
     latents, noise = torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)
@@ -50,7 +74,7 @@ def main(folder, repeats=15, batch=8):
         context = context_of(vectors)
         for rows in sorted({1, 2, batch}):
             run = lambda: unet(latents[:rows], timesteps[:rows], context[:rows]).sample
-            print(f"unet_forward_batch_{rows} {median(repeats, run):.1f} ms")
+            figures[f"unet_forward_batch_{rows}"] = median(repeats, run)
 
     velocity = scheduler.config.prediction_type == "v_prediction"
     target = scheduler.get_velocity(latents, noise, timesteps) if velocity else noise
@@ -63,29 +87,25 @@ def main(folder, repeats=15, batch=8):
         loss.backward()
         return learned.grad
 
-    def forward(tracked):
-        with torch.set_grad_enabled(tracked):
-            return unet(noisy, timesteps, context_of(vectors.clone().requires_grad_(tracked))).sample
+    @torch.no_grad()
+    def forward():
+        return unet(noisy, timesteps, context_of(vectors)).sample
 
-    full = median(repeats, step)
-    plain, graphed = median(repeats, lambda: forward(False)), median(repeats, lambda: forward(True))
-    print(f"training_step_batch_{batch} {full:.1f} ms")
-    print(f"forward_without_gradient_batch_{batch} {plain:.1f} ms")
-    print(f"forward_with_graph_batch_{batch} {graphed:.1f} ms")
-    print(f"backward_batch_{batch} {full - graphed:.1f} ms")
-    print(f"training_step_over_forward {full / plain:.2f}")
+    full, plain = median(repeats, step), median(repeats, forward)
+    figures[f"training_step_batch_{batch}"] = full
+    figures[f"forward_without_gradient_batch_{batch}"] = plain
+    figures["training_step_over_forward"] = full / plain
     unet.requires_grad_(True)
     text.requires_grad_(True)
-    whole = median(repeats, step)
-    print(f"training_step_with_weight_gradients_batch_{batch} {whole:.1f} ms")
+    figures[f"training_step_with_weight_gradients_batch_{batch}"] = median(repeats, step)
+    return figures
 
 
 def load(folder):
     options = dict(torch_dtype=torch.float32, local_files_only=True)
     text = CLIPTextModel.from_pretrained(folder / "text_encoder", **options).eval().requires_grad_(False)
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", **options).eval().requires_grad_(False)
-    vae = AutoencoderKL.load_config(folder / "vae", local_files_only=True)
-    return text, unet, 2 ** (len(vae["block_out_channels"]) - 1)
+    return text, unet
 
 
 def max_length(folder, text):
@@ -100,11 +120,11 @@ def median(repeats, run):
         run()
     timings = []
     for _ in range(repeats):
-        started = time.perf_counter()
+        started = time.process_time()
         run()
-        timings.append((time.perf_counter() - started) * 1e3)
+        timings.append((time.process_time() - started) * 1e3)
     return statistics.median(timings)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    main(*sys.argv[1:3], *map(int, sys.argv[3:]))
