@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Deserialize;
 
+use super::limits::Limit;
+
 /// What is read of a folder's manifest.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Manifest {
@@ -30,6 +32,9 @@ pub(crate) struct Manifest {
     /// PNG files of `ref/` that the folder does not have.
     #[serde(default)]
     pub(crate) left_out_pictures: Vec<String>,
+    /// How far the reference's f32 values are from its own f64 run: "pndm.latents", "pndm.png share".
+    #[serde(default)]
+    rounding: BTreeMap<String, f64>,
 }
 
 /// Settings of the trajectories.
@@ -106,6 +111,11 @@ impl Manifest {
     /// The note of a file; empty where there is none.
     pub(crate) fn note(&self, file: &str) -> &str {
         self.files.get(file).map_or("", |file| file.note.as_str())
+    }
+
+    /// The limit of a quantity, "FILE.TENSOR": the usual one, unless the reference's own rounding raises it.
+    pub(crate) fn limit(&self, quantity: &str, usual: f64) -> Limit {
+        Limit::new(usual, self.rounding.get(quantity).copied())
     }
 
     /// Steps of a sampler: the note says "NAME, 50 steps, ...".

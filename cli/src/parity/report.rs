@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::limits;
+use super::limits::{self, Limit};
 use super::reference::{Expected, Found};
 use super::values::{Array, relative_l2, unequal, unequal_bits};
 
@@ -19,7 +19,10 @@ pub(crate) struct Row {
     pub(crate) limit: Option<f64>,
     /// Whether it is within the limit.
     pub(crate) ok: bool,
-    /// Why nothing was compared, or what the error is.
+    /// The group's limit, where the reference's own rounding raised it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) usual_limit: Option<f64>,
+    /// Why nothing was compared, what the error is, or why the limit is not the usual one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) note: String,
 }
@@ -48,8 +51,9 @@ impl Report {
     }
 
     /// A measured error. An error that is not a number is over every limit.
-    pub(crate) fn measured(&mut self, compared: impl Into<String>, error: f64, limit: f64) {
-        self.push(compared.into(), Some(error), Some(limit), error <= limit, String::new());
+    pub(crate) fn measured(&mut self, compared: impl Into<String>, error: f64, limit: impl Into<Limit>) {
+        let limit = limit.into();
+        self.push(compared.into(), Some(error), Some(limit), error <= limit.value, limit.note());
     }
 
     /// Numbers that must be the same; `differ` are not.
@@ -73,7 +77,7 @@ impl Report {
         compared: impl Into<String>,
         found: &Array<f32>,
         expected: Found<f32>,
-        limit: f64,
+        limit: impl Into<Limit>,
     ) {
         let compared = compared.into();
         if let Some((found, expected)) = self.alike(&compared, found, expected) {
@@ -123,9 +127,11 @@ impl Report {
         None
     }
 
-    fn push(&mut self, compared: String, error: Option<f64>, limit: Option<f64>, ok: bool, note: String) {
+    fn push(&mut self, compared: String, error: Option<f64>, limit: Option<Limit>, ok: bool, note: String) {
         self.ok &= ok;
-        self.rows.push(Row { group: self.group, compared, error, limit, ok, note });
+        let usual_limit = limit.filter(|limit| limit.is_raised()).map(|limit| limit.usual);
+        let limit = limit.map(|limit| limit.value);
+        self.rows.push(Row { group: self.group, compared, error, limit, ok, usual_limit, note });
     }
 
     /// Comparisons that were made.
@@ -151,6 +157,7 @@ impl Row {
         let limit = match self.limit {
             None => "-".to_owned(),
             Some(_) if exact => "exact".to_owned(),
+            Some(limit) if self.usual_limit.is_some() => format!("{limit:.1e}"),
             Some(limit) => format!("{limit:.0e}"),
         };
         let ok = match (self.ok, self.error) {
@@ -182,6 +189,21 @@ mod tests {
         assert!(!report.ok);
         assert_eq!(report.fallen_short().count(), 1);
         assert_eq!(report.rows[1].cells()[4], "FAILS");
+    }
+
+    #[test]
+    fn a_raised_limit_says_so_in_the_table_and_in_json() {
+        let mut report = Report::new("x");
+        report.measured("usual", 1.5e-4, 1e-4);
+        report.measured("raised", 1.5e-4, Limit::new(1e-4, Some(5e-5)));
+        report.measured("still over", 2.1e-4, Limit::new(1e-4, Some(5e-5)));
+        assert_eq!(report.rows.iter().map(|row| row.ok).collect::<Vec<_>>(), [false, true, false]);
+        let told = "limit is 4 x the reference's own rounding, usually 1e-4";
+        assert_eq!(report.rows[1].cells()[3..], ["2.0e-4", "ok", told]);
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["rows"][1]["note"], told);
+        assert_eq!(json["rows"][1]["usual_limit"], 1e-4);
+        assert!(json["rows"][0].get("usual_limit").is_none() && json["rows"][0].get("note").is_none());
     }
 
     #[test]

@@ -222,7 +222,10 @@ impl Run {
         for name in file.names() {
             let compared = format!("{run} {name}");
             match arrays.iter().find(|(known, _)| *known == name) {
-                Some((_, array)) => report.tensor(compared, array, file.expected(name)?, limits::TRAINING),
+                Some((_, array)) => {
+                    let limit = file.manifest().limit(&format!("{run}.{name}"), limits::TRAINING);
+                    report.tensor(compared, array, file.expected(name)?, limit);
+                }
                 None => report.failed(compared, "a training run has no such tensor"),
             }
         }

@@ -7,7 +7,7 @@ use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_worker::generation::{GenerationOptions, PromptContext, TextToImage};
 
 use super::unet::column;
-use crate::parity::limits;
+use crate::parity::limits::{self, Limit};
 use crate::parity::reference::{Found, RefFile, Reference};
 use crate::parity::report::Report;
 use crate::parity::subject::Subject;
@@ -71,9 +71,10 @@ fn trajectory(
     }
     let rows = |count: usize| [&[count], &shape[1..]].concat();
     let latents = Array::new(rows(latents_index.len()), latents)?;
-    report.tensor(format!("{kind} latents"), &latents, file.expected("latents")?, limits::TRAJECTORY);
+    let limit = |tensor: &str| reference.manifest.limit(&format!("{kind}.{tensor}"), limits::TRAJECTORY);
+    report.tensor(format!("{kind} latents"), &latents, file.expected("latents")?, limit("latents"));
     let guided = Array::new(rows(guided_index.len()), guided)?;
-    report.tensor(format!("{kind} guided"), &guided, file.expected("guided")?, limits::TRAJECTORY);
+    report.tensor(format!("{kind} guided"), &guided, file.expected("guided")?, limit("guided"));
     finished(reference, file, drawing, &kind.to_string(), report)
 }
 
@@ -87,18 +88,20 @@ pub(super) fn finished(
 ) -> anyhow::Result<()> {
     let image = Array::read(drawing.decode()?)?;
     if file.names().any(|tensor| tensor == "image") {
-        report.tensor(format!("{name} image"), &image, file.expected("image")?, limits::TRAJECTORY);
+        let limit = reference.manifest.limit(&format!("{name}.image"), limits::TRAJECTORY);
+        report.tensor(format!("{name} image"), &image, file.expected("image")?, limit);
     }
     let picture = drawing.finish()?;
     let shape = vec![picture.height as usize, picture.width as usize, 3];
     let bytes = Array::new(shape, picture.pixels.iter().map(|byte| i64::from(*byte)).collect())?;
     let file_name = format!("{name}.png");
-    pixels(&format!("ref/{file_name}"), &bytes, reference.picture(&file_name)?, report);
-    pixels(&format!("{name} png"), &bytes, file.expected("png")?, report);
+    let share = reference.manifest.limit(&format!("{name}.png share"), limits::PNG_SHARE);
+    pixels(&format!("ref/{file_name}"), &bytes, reference.picture(&file_name)?, share, report);
+    pixels(&format!("{name} png"), &bytes, file.expected("png")?, share, report);
     Ok(())
 }
 
-fn pixels(name: &str, found: &Array<i64>, expected: Found<i64>, report: &mut Report) {
+fn pixels(name: &str, found: &Array<i64>, expected: Found<i64>, most: Limit, report: &mut Report) {
     let expected = match expected {
         Found::Here(expected)
             if expected.full_shape == found.shape && expected.array.shape == found.shape =>
@@ -117,7 +120,7 @@ fn pixels(name: &str, found: &Array<i64>, expected: Found<i64>, report: &mut Rep
     let largest = pairs.map(|(byte, reference)| (byte - reference).abs()).max().unwrap_or(0);
     let share = unequal(&found.values, &expected.values) as f64 / found.values.len().max(1) as f64;
     report.measured(format!("{name}, largest difference"), largest as f64, limits::PNG_DIFFERENCE);
-    report.measured(format!("{name}, share of bytes that differ"), share, limits::PNG_SHARE);
+    report.measured(format!("{name}, share of bytes that differ"), share, most);
 }
 
 /// The network under guidance, as the reference writes it down.
