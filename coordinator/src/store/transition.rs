@@ -219,7 +219,13 @@ impl TaskRecord {
         self.device_time_us = self.device_time_us.saturating_add(device_time_us);
         remember(&mut self.settled, Settled { fence, outcome: digest });
         match end {
-            AttemptEnd::Succeeded(outcome) => self.end(State::Succeeded(outcome), now),
+            AttemptEnd::Succeeded(outcome) => {
+                // The last steps fell between the last beat and this.
+                if let Some(progress) = &mut self.progress {
+                    progress.step = progress.total_steps;
+                }
+                self.end(State::Succeeded(outcome), now);
+            }
             AttemptEnd::Failed { code, message, retryable } => {
                 self.attempts.application_failures += 1;
                 remember(&mut self.last_errors, format!("{worker}: {code}: {message}"));

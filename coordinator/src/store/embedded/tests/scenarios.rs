@@ -218,7 +218,10 @@ async fn an_inversion_registers_its_person_in_the_same_step() {
     }
     for lease in store.claim(claimant("w1"), 2).await.unwrap() {
         let end = AttemptEnd::Succeeded(Outcome::Inversion(InversionResult::default()));
+        store.beat(worker("w1"), vec![beat(&lease, 60, b"")]).await.unwrap();
         store.settle(settlement("w1", lease.task.id, lease.fence, end)).await.unwrap();
+        let progress = store.task(lease.task.id).await.unwrap().progress.unwrap();
+        assert_eq!((progress.step, progress.total_steps), (100, 100), "what succeeded has made every step");
         settled.push(lease.task.id);
     }
     let filter = PeopleFilter { tenant: owner("anna").tenant, user: None, after: None, page_size: 10 };
