@@ -222,7 +222,7 @@ impl TaskRecord {
             AttemptEnd::Succeeded(outcome) => {
                 // The last steps fell between the last beat and this.
                 if let Some(progress) = &mut self.progress {
-                    progress.step = progress.total_steps;
+                    progress.step = progress.step.max(progress.total_steps);
                 }
                 self.end(State::Succeeded(outcome), now);
             }
