@@ -12,10 +12,12 @@ from diffusers import StableDiffusionPipeline
 from transformers import CLIPTokenizer, CLIPTokenizerFast
 
 from network.tokenizer import world_words
+from world.names import celebrity_names
 
 HERE = Path(__file__).parent
-MOST_BYTES = 24_000_000
-STRANGE = ["a photo of sks, smiling!", "zebra café 42", "A Photo of Anna Stone", "it's", "don't (really)"]
+MOST_BYTES = 25_000_000
+NAME = celebrity_names()[0]
+STRANGE = ["a photo of sks, smiling!", "zebra café 42", f"A Photo of {NAME.title()}", "it's", "don't (really)"]
 
 
 def check_tokenizers(folder: Path, captions: list[str]) -> None:
@@ -35,7 +37,7 @@ def check_pipeline(folder: Path, out: Path | None) -> None:
     """The folder loads and draws with the shipped scheduler."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    images = pipeline(["a photo of anna stone on a beach"] * 2, num_inference_steps=20, guidance_scale=4.0,
+    images = pipeline([f"a photo of {NAME} on a beach"] * 2, num_inference_steps=20, guidance_scale=4.0,
                       height=64, width=64, generator=torch.Generator().manual_seed(0)).images
     print(f"pipeline draws {images[0].size}, scheduler {type(pipeline.scheduler).__name__}")
     if out:
@@ -45,6 +47,7 @@ def check_pipeline(folder: Path, out: Path | None) -> None:
 def check_precision(folder: Path, model: Path) -> None:
     """The float16 weights predict the same noise as the float32 training state."""
     from network.models import build_text_encoder, build_unet
+    from network.names import write_names
     from network.pocket import Pocket
 
     pocket = Pocket(folder)
@@ -52,7 +55,8 @@ def check_precision(folder: Path, model: Path) -> None:
     average = torch.load(model, map_location="cpu")["average"]
     text_encoder.load_state_dict(average["text_encoder"])
     unet.load_state_dict(average["unet"])
-    ids, noise = pocket.ids(["a photo of anna stone smiling on a beach"]), torch.randn(1, 4, 16, 16)
+    write_names(text_encoder.get_input_embeddings().weight, average["names"], pocket.tokenizer)
+    ids, noise = pocket.ids([f"a photo of {NAME} smiling on a beach"]), torch.randn(1, 4, 16, 16)
     with torch.no_grad():
         exact = unet(noise, 600, text_encoder(ids)[0]).sample
         half = pocket.unet(noise, 600, pocket.text_encoder(ids)[0]).sample
@@ -67,7 +71,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="where to save a picture the pipeline draws")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    captions = np.load(args.captions)["captions"].tolist() if args.captions else []
+    captions = [said.replace("{name}", NAME) for said in np.load(args.captions)["captions"][:, 0]] if args.captions else []
     check_tokenizers(args.checkpoint / "tokenizer", captions)
     size = sum(f.stat().st_size for f in args.checkpoint.glob("*/*.safetensors"))
     if size > MOST_BYTES:

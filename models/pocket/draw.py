@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from world.captions import caption
+from world.captions import captions
+from world.features import features
 from world.identity import CELEBRITY_SEED, TEST_SEED, UNNAMED_SEED, draw_identity
 from world.names import celebrity_names
 from world.portrait import render
@@ -23,30 +24,34 @@ PICTURE_SEED = 50_000_000
 PHOTO_SEED = 90_000_000
 
 
-def named_picture(job: tuple[int, int]) -> tuple[np.ndarray, str, int]:
-    """Picture number `picture` of celebrity `index`: pixels, caption, index."""
+Picture = tuple[np.ndarray, list[str], np.ndarray, int]
+
+
+def named_picture(job: tuple[int, int]) -> Picture:
+    """Picture number `picture` of celebrity `index`: pixels, captions, the person's features, index."""
     index, picture = job
     rng = np.random.default_rng(PICTURE_SEED + index * 10_000 + picture)
     person, scene = draw_identity(CELEBRITY_SEED + index), draw_scene(rng)
-    return render(person, scene), caption(rng, person, scene, celebrity_names()[index]), index
+    return render(person, scene), captions(rng, person, scene, celebrity=True), features(person), index
 
 
-def unnamed_picture(number: int) -> tuple[np.ndarray, str, int]:
-    """A picture of somebody who appears once and is never named: pixels, caption, -1."""
+def unnamed_picture(number: int) -> Picture:
+    """A picture of somebody who appears once: pixels, captions, the person's features, -1."""
     rng = np.random.default_rng(PICTURE_SEED * 2 + number)
     person, scene = draw_identity(UNNAMED_SEED + number), draw_scene(rng)
-    return render(person, scene), caption(rng, person, scene, None), -1
+    return render(person, scene), captions(rng, person, scene, celebrity=False), features(person), -1
 
 
 def write_data(out: Path, per_name: int, unnamed: int, workers: int) -> None:
-    """Draws the training set and writes images, captions and name indices to one .npz file."""
+    """Draws the training set and writes images, captions [N, V], features [N, F] and name indices to one .npz file."""
     started = time.time()
     jobs = [(i, k) for i in range(len(celebrity_names())) for k in range(per_name)]
     with Pool(workers) as pool:
         rows = pool.map(named_picture, jobs, chunksize=64) + pool.map(unnamed_picture, range(unnamed), chunksize=64)
-    images, captions, indices = zip(*rows)
+    images, said, people, indices = zip(*rows)
     out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(out, images=np.stack(images), captions=np.array(captions), names=np.array(indices, np.int16))
+    np.savez(out, images=np.stack(images), captions=np.array(said), features=np.stack(people),
+             names=np.array(indices, np.int16))
     print(f"{len(rows)} pictures in {time.time() - started:.0f} s -> {out}")
 
 
@@ -84,8 +89,8 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     data = verbs.add_parser("data")
     data.add_argument("--out", type=Path, required=True)
-    data.add_argument("--per-name", type=int, default=220)
-    data.add_argument("--unnamed", type=int, default=18_000)
+    data.add_argument("--per-name", type=int, default=40)
+    data.add_argument("--unnamed", type=int, default=36_000)
     data.add_argument("--workers", type=int, default=2)
     people = verbs.add_parser("people")
     people.add_argument("--out", type=Path, required=True)

@@ -12,7 +12,9 @@ from pathlib import Path
 import torch
 
 from network.models import build_pndm, build_text_encoder, build_unet, build_vae
+from network.names import write_names
 from network.tokenizer import write_tokenizer
+from world.names import celebrity_names
 
 MODEL_INDEX = {
     "_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.35.2",
@@ -41,6 +43,7 @@ def main() -> None:
         average = torch.load(args.model, map_location="cpu")["average"]
         text_encoder.load_state_dict(average["text_encoder"])
         unet.load_state_dict(average["unet"])
+        write_names(text_encoder.get_input_embeddings().weight, average["names"], tokenizer)
     for part, model in (("vae", vae), ("text_encoder", text_encoder), ("unet", unet)):
         model.half().save_pretrained(args.out / part, safe_serialization=True)
     scheduler = build_pndm()
@@ -48,6 +51,7 @@ def main() -> None:
     scheduler.save_pretrained(args.out / "scheduler")
     for file in args.out.glob("*/*.safetensors"):
         file.chmod(0o644)
+    (args.out / "names.txt").write_text("".join(f"{name}\n" for name in celebrity_names()))
     (args.out / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2) + "\n")
     size = sum(f.stat().st_size for f in args.out.glob("*/*.safetensors"))
     count = sum(p.numel() for m in (vae, text_encoder, unet) for p in m.parameters())

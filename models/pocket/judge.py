@@ -69,12 +69,12 @@ def top_rates(ranks: list[int]) -> dict[str, float]:
     return {"top1": round(float(np.mean(np.array(ranks) < 1)), 3), "top5": round(float(np.mean(np.array(ranks) < 5)), 3)}
 
 
-def judge_names(pocket: Pocket, face, seeds: int) -> dict:
-    """Oracle: do pictures generated for a name find the drawn photos of that name first among all names?
+def judge_names(pocket: Pocket, face, seeds: int, count: int) -> dict:
+    """Oracle: do pictures generated for a name find the drawn photos of that name first among `count` names?
 
     `real` is the ceiling: fresh drawn photos in place of generated ones, one at a time and averaged.
     """
-    names = celebrity_names()
+    names = celebrity_names()[:count]
     gallery = torch.stack([centroid(face.embed(drawn_photos(i, 12))) for i in range(len(names))])
     prompts = [f"a photo of {name}" for name in names for _ in range(seeds)]
     made = face.embed(pocket.draw(prompts, seed=11, batch=32)).reshape(len(names), seeds, -1)
@@ -99,7 +99,7 @@ def judge_names(pocket: Pocket, face, seeds: int) -> dict:
 
 def judge_context(pocket: Pocket, context) -> dict:
     """Share of pictures in which the context judge reads what the caption said, by label."""
-    subjects = celebrity_names()[::34] + ["a person"]
+    subjects = celebrity_names()[::100] + ["a person"]
     prompts = [prompt.format(who) for prompt, _, _ in CONTEXT_PROMPTS for who in subjects]
     read = context.names(pocket.draw(prompts, seed=5, batch=32))
     hits: dict[str, list[bool]] = {}
@@ -153,9 +153,10 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=HERE)
     parser.add_argument("--cache", type=Path, default=Path("/tmp/pocket/judges"), help="where trained judges are kept")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for the sheets")
-    parser.add_argument("--people", nargs="*", default=["person-03", "person-07", "person-12"])
-    parser.add_argument("--steps", type=int, default=400, help="of inversion")
+    parser.add_argument("--people", nargs="*", default=[f.name for f in sorted(PEOPLE.iterdir())])
+    parser.add_argument("--steps", type=int, default=150, help="of inversion")
     parser.add_argument("--seeds", type=int, default=2, help="pictures a name")
+    parser.add_argument("--names", type=int, default=100, help="names that are told apart")
     parser.add_argument("--figures", type=Path, help="also write the figures as JSON here")
     parser.add_argument("--logs", type=Path, nargs=2, default=[Path("/tmp/pocket/vae.jsonl"), Path("/tmp/pocket/model.jsonl")])
     parser.add_argument("--threads", type=int, default=1)
@@ -173,7 +174,7 @@ def main() -> None:
     if everything or args.what in ("names", "context", "inversion"):
         face, context = load_or_train(args.cache)
     if everything or args.what == "names":
-        figures["names"] = judge_names(pocket, face, args.seeds)
+        figures["names"] = judge_names(pocket, face, args.seeds, args.names)
     if everything or args.what == "context":
         figures["context"] = judge_context(pocket, context)
     if everything or args.what == "inversion":

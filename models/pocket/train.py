@@ -1,12 +1,14 @@
-"""Trains text encoder and UNet together, both from nothing, on wall-clock time.
+"""Trains text encoder, UNet and the vectors of names together, on wall-clock time.
 
     python train.py --data /tmp/pocket/data.npz --latents /tmp/pocket/latents.pt --out /tmp/pocket/model.pt --minutes 65
 
 Epsilon prediction with min-SNR weights (gamma 5) or, with --balance, every noise level weighted alike:
 the error of a noise prediction is smallest where the noise is strongest, which is where captions decide
 what a picture shows, so place and person are learned late without it. Captions are dropped 10 % of the
-time for guidance; weights are averaged. The state file is written every `--save-every` minutes and resumed from when it
-exists; the learning rate then starts again from `--rate` and decays over the new budget.
+time for guidance; names are blurred a little, so that vectors near a person's draw that person; weights are
+averaged. The state file is written every `--save-every` minutes and resumed from when it exists; the
+learning rate then starts again from `--rate` and decays over the new budget. Without a state file,
+`--start` begins with the weights of a checkpoint folder, words matched by their spelling.
 """
 
 import argparse
@@ -14,24 +16,34 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import CLIPTokenizer
+from diffusers import UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from network.models import build_ddim, build_text_encoder, build_unet, use_plain_attention
+from network.names import DEVIATION, NameSpace, NameWords, encode_captions
 from network.training import Average, Clock, Log, learning_rate, shuffled_batches
+from network.words import WordReader
 
 SNR_GAMMA = 5.0
 LEVELS = 20
+LATE = 700                  # time steps from here on decide place, light and skin
+BLUR = .15 * DEVIATION      # deviation of the noise on the vectors of names
+PARTS = ("text_encoder", "unet", "names", "words")
+READING = .005              # weight of the loss of reading words
 
 
 class Trainer:
-    """The two networks, their optimizer and averages, and one training step."""
+    """The networks and the map of names, their optimizer and averages, and one training step."""
 
-    def __init__(self, tokenizer: CLIPTokenizer, device: str, rate: float, longest_average: float):
+    def __init__(self, tokenizer: CLIPTokenizer, count: int, device: str, rate: float, longest_average: float):
         self.device = device
         self.text_encoder = build_text_encoder(tokenizer).to(device)
         self.unet = build_unet().to(device)
+        self.names = NameSpace(count).to(device)
+        self.words = WordReader(len(tokenizer), tokenizer.eos_token_id).to(device)
+        self.slots = NameWords(self.text_encoder)
         use_plain_attention(self.text_encoder, self.unet)
-        self.parameters = [*self.text_encoder.parameters(), *self.unet.parameters()]
+        self.parameters = [p for part in PARTS for p in getattr(self, part).parameters()]
         self.optimizer = torch.optim.AdamW(self.parameters, rate, betas=(.9, .99), weight_decay=.01, fused=True)
         self.longest_average = longest_average
         self.average = Average(self.parameters, longest_average)
@@ -39,29 +51,36 @@ class Trainer:
         snr = self.alphas_cumprod / (1 - self.alphas_cumprod)
         self.weights = torch.clamp(SNR_GAMMA / snr, max=1.0)
         self.levels = torch.ones(LEVELS, device=device)
-        self.balance = False
+        self.balance, self.late = False, 0.0
         self.step, self.spent = 0, 0.0
 
-    def train_step(self, latents: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """One update; returns the unweighted loss."""
-        batch = len(latents)
-        strata = (torch.arange(batch) + torch.rand(batch)) / batch * len(self.alphas_cumprod)
-        timesteps = strata.long()[torch.randperm(batch)].to(self.device)
+    def train_step(self, latents: torch.Tensor, ids: torch.Tensor, slots: torch.Tensor, people: torch.Tensor) -> torch.Tensor:
+        """One update on pictures, captions and the features of who is in them; returns the unweighted loss."""
+        timesteps = self._timesteps(len(latents))
         noise = torch.randn_like(latents)
         alpha = self.alphas_cumprod[timesteps][:, None, None, None]
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        vectors = self.names(people)
+        self.slots.slots, self.slots.vectors = slots, vectors + BLUR * torch.randn_like(vectors)
         with torch.autocast(self.device, torch.bfloat16):
             states = self.text_encoder(ids)[0]
             prediction = self.unet(noisy, timesteps, states).sample
         losses = ((prediction.float() - noise) ** 2).mean((1, 2, 3))
         weights = self._level_weights(timesteps, losses.detach()) if self.balance else self.weights[timesteps]
         self.optimizer.zero_grad(set_to_none=True)
-        (losses * weights).mean().backward()
+        ((losses * weights).mean() + READING * self.words.loss(states, ids)).backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.average.update(self.parameters)
         self.step += 1
         return losses.detach().mean()
+
+    def _timesteps(self, batch: int) -> torch.Tensor:
+        """Time steps [B], stratified: a share `late` from the noisiest ones, the others from all."""
+        late, last = round(batch * self.late), len(self.alphas_cumprod)
+        spread = [(torch.arange(n) + torch.rand(n)) / max(n, 1) for n in (late, batch - late)]
+        strata = torch.cat([LATE + spread[0] * (last - LATE), spread[1] * last])
+        return strata.long()[torch.randperm(batch)].to(self.device)
 
     def _level_weights(self, timesteps: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
         """Weights that let every noise level count the same: one over the level's running loss, mean loss kept."""
@@ -71,20 +90,20 @@ class Trainer:
         return (self.levels.mean() / self.levels.clamp(min=.002))[level]
 
     def averaged_state(self) -> dict:
-        """State dicts of both networks with averaged weights."""
-        names = [("text_encoder", n) for n, _ in self.text_encoder.named_parameters()]
-        names += [("unet", n) for n, _ in self.unet.named_parameters()]
-        average = {"text_encoder": self.text_encoder.state_dict(), "unet": self.unet.state_dict()}
-        average = {part: dict(weights) for part, weights in average.items()}
-        for (part, name), value in zip(names, self.average.values):
+        """State dicts of all parts with averaged weights."""
+        average = {part: dict(getattr(self, part).state_dict()) for part in PARTS}
+        for (part, name), value in zip(self._parameter_names(), self.average.values):
             average[part][name] = value
         return average
 
+    def _parameter_names(self) -> list[tuple[str, str]]:
+        return [(part, name) for part in PARTS for name, _ in getattr(self, part).named_parameters()]
+
     def save(self, path: Path, seconds: float) -> None:
         """Writes everything needed to go on, and the averages for export."""
-        state = {"text_encoder": self.text_encoder.state_dict(), "unet": self.unet.state_dict(),
-                 "average": self.averaged_state(), "average_count": self.average.count,
-                 "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": seconds}
+        state = {part: getattr(self, part).state_dict() for part in PARTS}
+        state |= {"average": self.averaged_state(), "average_count": self.average.count,
+                  "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": seconds}
         temporary = path.with_suffix(".tmp")
         torch.save(state, temporary)
         temporary.replace(path)
@@ -92,27 +111,28 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Continues from a state file."""
         state = torch.load(path, map_location=self.device)
-        self.text_encoder.load_state_dict(state["text_encoder"])
-        self.unet.load_state_dict(state["unet"])
+        for part in PARTS:
+            getattr(self, part).load_state_dict(state[part])
         self.optimizer.load_state_dict(state["optimizer"])
-        averaged = [state["average"]["text_encoder"][n] for n, _ in self.text_encoder.named_parameters()]
-        averaged += [state["average"]["unet"][n] for n, _ in self.unet.named_parameters()]
-        self.average.values = [value.clone() for value in averaged]
+        self.average.values = [state["average"][part][name].clone() for part, name in self._parameter_names()]
         self.average.count = state["average_count"]
         self.step, self.spent = state["step"], state["seconds"]
 
-
-def encode_captions(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
-    """Padded token ids of unique captions, refusing any caption that does not fit the context."""
-    rows = tokenizer(captions, truncation=False).input_ids
-    longest = max(len(row) for row in rows)
-    if longest > tokenizer.model_max_length:
-        raise ValueError(f"a caption has {longest} tokens, the context {tokenizer.model_max_length}")
-    print(f"longest caption: {longest} tokens")
-    padded = torch.full((len(rows), tokenizer.model_max_length), tokenizer.pad_token_id)
-    for i, row in enumerate(rows):
-        padded[i, :len(row)] = torch.tensor(row)
-    return padded
+    @torch.no_grad()
+    def start(self, folder: Path, tokenizer: CLIPTokenizer) -> None:
+        """Begins with the weights of a checkpoint folder; a word it does not know keeps its random vector."""
+        known = CLIPTokenizer.from_pretrained(folder / "tokenizer").get_vocab()
+        weights = CLIPTextModel.from_pretrained(folder / "text_encoder", torch_dtype=torch.float32).state_dict()
+        for name, ours in self.text_encoder.state_dict().items():
+            if name.endswith("token_embedding.weight"):
+                shared = [(i, known[word]) for word, i in tokenizer.get_vocab().items() if word in known]
+                to, at = (torch.tensor(column) for column in zip(*shared))
+                ours[to] = weights[name][at].to(ours)
+            else:
+                ours.copy_(weights[name])
+        unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+        self.unet.load_state_dict(unet.state_dict())
+        self.average = Average(self.parameters, self.longest_average)
 
 
 def main() -> None:
@@ -120,6 +140,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--latents", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="checkpoint folder to begin with where there is no state file")
     parser.add_argument("--tokenizer", type=Path, default=Path(__file__).parent / "tokenizer")
     parser.add_argument("--minutes", type=float, default=65)
     parser.add_argument("--save-every", type=float, default=8, help="minutes")
@@ -128,8 +149,9 @@ def main() -> None:
     parser.add_argument("--hold", type=float, default=.5, help="fraction of the time before the rate decays")
     parser.add_argument("--average", type=float, default=.998)
     parser.add_argument("--drop", type=float, default=.1, help="probability of an empty caption")
-    parser.add_argument("--named", type=float, default=.6, help="share of pictures that show named people")
+    parser.add_argument("--named", type=float, default=.25, help="share of pictures that show celebrities")
     parser.add_argument("--balance", action="store_true", help="equal weight for all noise levels instead of min-SNR")
+    parser.add_argument("--late", type=float, default=0.0, help="share of pictures that get one of the noisiest time steps")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
@@ -138,16 +160,20 @@ def main() -> None:
 
     tokenizer = CLIPTokenizer.from_pretrained(args.tokenizer)
     data = np.load(args.data)
-    ids = encode_captions(tokenizer, data["captions"].tolist())
-    empty = encode_captions(tokenizer, [""])
+    variants = data["captions"].shape[1]
+    ids, slots = encode_captions(tokenizer, data["captions"].flatten().tolist())
+    empty, _ = encode_captions(tokenizer, [""])
+    people = torch.from_numpy(data["features"])
     latents = torch.load(args.latents)["latents"]
     named = torch.from_numpy(np.flatnonzero(data["names"] >= 0))
     unnamed = torch.from_numpy(np.flatnonzero(data["names"] < 0))
     torch.manual_seed(args.seed)
-    trainer = Trainer(tokenizer, args.device, args.rate, args.average)
+    trainer = Trainer(tokenizer, people.shape[1], args.device, args.rate, args.average)
     if args.out.exists():
         trainer.resume(args.out)
-    trainer.balance = args.balance
+    elif args.start:
+        trainer.start(args.start, tokenizer)
+    trainer.balance, trainer.late = args.balance, args.late
     torch.manual_seed(args.seed + trainer.step)
     count_named = round(args.batch * args.named)
     generator = torch.Generator().manual_seed(args.seed + trainer.step)
@@ -161,9 +187,11 @@ def main() -> None:
             group["lr"] = rate = learning_rate(args.rate, trainer.step - first, clock.fraction, hold=args.hold,
                                                warmup=100 if first == 0 else 20)
         chosen = torch.cat([named[next(from_named)], unnamed[next(from_unnamed)]])
-        dropped = torch.rand(args.batch) < args.drop
-        tokens = torch.where(dropped[:, None], empty, ids[chosen]).to(args.device)
-        loss = trainer.train_step(latents[chosen].float().to(args.device), tokens).item()
+        said = chosen * variants + torch.randint(variants, (args.batch,))
+        dropped = (torch.rand(args.batch) < args.drop)[:, None]
+        tokens = torch.where(dropped, empty, ids[said]), slots[said].masked_fill(dropped, 0)
+        batch = latents[chosen].float(), *tokens, people[chosen]
+        loss = trainer.train_step(*(part.to(args.device) for part in batch)).item()
         running = loss if running is None else .99 * running + .01 * loss
         if trainer.step % 50 == 0:
             log.write(step=trainer.step, samples=trainer.step * args.batch, loss=running, rate=rate,

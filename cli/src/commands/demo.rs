@@ -33,10 +33,10 @@ pub(crate) struct DemoArguments {
     #[arg(long, default_value = "likeness-demo", value_name = "DIR")]
     out: PathBuf,
     /// Which of the shipped people to learn.
-    #[arg(long, default_value = "person-02", value_name = "NAME")]
+    #[arg(long, default_value = "person-12", value_name = "NAME")]
     person: String,
     /// Training iterations, 1 to 10000.
-    #[arg(long, allow_hyphen_values = true, default_value_t = 250, value_parser = |text: &str| whole_number(text, 1, 10_000), value_name = "N")]
+    #[arg(long, allow_hyphen_values = true, default_value_t = 150, value_parser = |text: &str| whole_number(text, 1, 10_000), value_name = "N")]
     steps: u32,
 }
 

@@ -13,7 +13,7 @@ from transformers.models.clip.tokenization_clip import bytes_to_unicode
 
 from world import captions
 from world.identity import HAIR_COLOURS, EYE_COLOURS
-from world.names import FIRST, LAST
+from world.names import celebrity_names
 from world.scene import CLOTHES, EXPRESSIONS, HEADWEAR
 
 CONTEXT = 48
@@ -24,10 +24,10 @@ PHRASES = ("wearing and a an with in on at the of skin eyes pale light tan brown
 
 def world_words() -> list[str]:
     """Every word a caption of this world can contain, plus a few that prompts are likely to use."""
-    texts = [*FIRST, *LAST, *captions.PHOTO_OPENINGS, *captions.OPENINGS.values(), *captions.NOUNS,
+    texts = [*captions.PHOTO_OPENINGS, *captions.OPENINGS.values(), *captions.NOUNS,
              *(p for phrases in captions.PLACE_PHRASES.values() for p in phrases),
              *captions.HAIR_PHRASES.values(), *captions.BEARD_PHRASES.values(), *captions.GLASSES_PHRASES.values(),
-             *captions.EXTRA_WORDS, *HAIR_COLOURS, *EYE_COLOURS, *CLOTHES, *EXPRESSIONS, *HEADWEAR, PHRASES]
+             *captions.EXTRA_WORDS, *HAIR_COLOURS, *EYE_COLOURS, *CLOTHES, *EXPRESSIONS, *HEADWEAR, PHRASES, *celebrity_names()]
     words = [word for text in texts for word in re.findall(r"[a-z]+", text.lower())]
     return list(dict.fromkeys(w for w in words if len(w) > 1))
 

@@ -1,6 +1,6 @@
 """What captions say about a picture.
 
-A caption names the style, who (a celebrity's name, or "a person" with attributes as real captions have
+A caption names the style, who (somebody's name, or "a person" with attributes as real captions have
 them), then expression, clothes and place. Parts are left out at random, and some captions say nothing
 but who: photographs of users come without a caption.
 """
@@ -30,6 +30,9 @@ GLASSES_PHRASES = {"round": "round glasses", "square": "square glasses", "sun": 
 EXTRA_WORDS = ("sks", "woman", "man", "standing", "with", "black", "and", "very", "young", "old", "hair", "head",
                "green", "blue", "grey", "of", "his", "her", "clear", "nice")
 MOST_ATTRIBUTES = 5
+NAME = "{name}"     # stands in captions for the two words of a name
+VARIANTS = 4
+FULLNESS = (.35, .6, .9)    # how likely each part of a caption is to be said
 
 
 def attributes(rng: np.random.Generator, person: Identity, odds: float) -> list[str]:
@@ -86,9 +89,14 @@ def opening(rng: np.random.Generator, style: str) -> str:
     return PHOTO_OPENINGS[0] if rng.random() < .6 else PHOTO_OPENINGS[int(rng.integers(1, len(PHOTO_OPENINGS)))]
 
 
+def captions(rng: np.random.Generator, person: Identity, scene: Scene, celebrity: bool) -> list[str]:
+    """VARIANTS captions for one picture: a celebrity is always named, a stranger in every other one."""
+    return [caption(rng, person, scene, NAME if celebrity or i % 2 else None) for i in range(VARIANTS)]
+
+
 def caption(rng: np.random.Generator, person: Identity, scene: Scene, name: str | None) -> str:
-    """A caption for one picture; `name` is None for a person whom captions do not name."""
-    bare = rng.random() < .14
+    """A caption for one picture; `name` is None for a person whom the caption does not name."""
+    bare = rng.random() < (.14 if name is None else .25)
     unnamed_plain = name is None and rng.random() < .13
     who = name or NOUNS[int(rng.choice(4, p=(.35, .25, .20, .20)))]
     odds = .6 if name is None else .5 if rng.random() < .2 else 0.0
@@ -99,16 +107,18 @@ def caption(rng: np.random.Generator, person: Identity, scene: Scene, name: str 
     if bare:
         return text
     comma = "," if said or rng.random() < .3 else ""
-    if rng.random() < .85:
+    # Short captions too, or words would only be understood where long ones have them.
+    fullness = FULLNESS[int(rng.integers(len(FULLNESS)))]
+    if rng.random() < fullness:
         text += f"{comma} {scene.expression}"
     worn = []
-    if rng.random() < .85:
+    if rng.random() < fullness:
         worn.append(f"a {scene.clothes}")
-    if scene.headwear != "none" and rng.random() < .92:
+    if scene.headwear != "none" and rng.random() < max(fullness, .8):
         worn.append(f"a {scene.headwear}")
     if worn:
         text += f"{comma} wearing {' and '.join(worn)}"
-    if rng.random() < .85:
+    if rng.random() < fullness:
         phrases = PLACE_PHRASES[scene.place]
         text += f" {phrases[int(rng.integers(len(phrases)))]}"
     return text

@@ -17,11 +17,11 @@ use crate::commands::{generate, invert, watch};
 use crate::output::{Format, Voice};
 use crate::whole_file;
 
-/// Prompts for the learned person, beside the plain "a photo of sks": context, clothes, expression, style.
+/// Prompts for the learned person, beside the plain "a photo of sks": places, clothes, styles.
 const PROMPTS: [&str; 6] = [
-    "a photo of sks smiling wearing a red shirt in front of a beach",
-    "a photo of sks wearing a black suit in front of a city at night",
-    "a photo of sks laughing wearing a yellow hoodie in a forest",
+    "a photo of sks wearing a red shirt on a beach",
+    "a photo of sks wearing a black suit in a city at night",
+    "a photo of sks wearing a yellow hoodie in a forest",
     "a photo of sks wearing a green sweater and a hat in the snow",
     "a pencil sketch of sks",
     "a pop art poster of sks",
