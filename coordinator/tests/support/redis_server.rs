@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// For the server to answer, or to be gone.
@@ -57,6 +59,20 @@ impl RedisServer {
         self.process.wait().unwrap();
     }
 
+    /// Stops the process as it stands, with its connections open.
+    pub(crate) fn pause(&self) {
+        kill(self.pid(), Signal::SIGSTOP).unwrap();
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        kill(self.pid(), Signal::SIGCONT).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.process.id().try_into().unwrap())
+    }
+
     /// Starts anew over the same folder, at the same address.
     pub(crate) fn restart(&mut self) {
         let started = Instant::now();
@@ -82,6 +98,22 @@ impl RedisServer {
             assert!(started.elapsed() < SOON, "replication never says {wanted}");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Waits until this replica has everything that the primary has written so far.
+    pub(crate) fn catch_up_with(&self, primary: &RedisServer) {
+        let (started, wanted) = (Instant::now(), primary.offset());
+        while self.offset() < wanted {
+            assert!(started.elapsed() < SOON, "the replica does not catch up");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Bytes of replication that this server has written, or taken over from its primary.
+    fn offset(&self) -> u64 {
+        let facts = self.command(&["INFO", "replication"]);
+        let offset = facts.lines().find_map(|line| line.strip_prefix("master_repl_offset:"));
+        offset.unwrap().trim().parse().unwrap()
     }
 }
 

@@ -5,7 +5,11 @@
 -- (key, field, value; an empty value = no such field); then the changes (name, key, number of arguments, arguments).
 -- Answers OK (the changes stand) or RACE (nothing was changed: read anew).
 
-if redis.call('EXISTS', KEYS[1]) == 1 then return 'OK' end
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  -- something is written all the same: a WAIT that follows waits for this connection's newest write, and for all before
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return 'OK'
+end
 
 local at = 5
 for _ = 1, tonumber(ARGV[4]) do

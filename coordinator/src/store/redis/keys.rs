@@ -34,7 +34,8 @@ impl Keys {
         format!("{}{rest}", self.prefix)
     }
 
-    /// Hash: format, newest time and task number, counter of events, last look for expired leases.
+    /// Hash: format, newest time and task number, counter of events, last look for expired leases, and how far the
+    /// server's clock is put forward.
     pub(super) fn meta(&self) -> String {
         self.key("meta")
     }

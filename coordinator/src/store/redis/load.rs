@@ -5,19 +5,13 @@ use std::collections::BTreeSet;
 use likeness_shared::ids::WorkerId;
 use redis::{FromRedisValue, Pipeline, Value};
 
+use super::clock::Times;
 use super::faults::unreadable;
 use super::keys::{Keys, read_task_id};
 use super::link::{Exchange, Link};
-use super::step::{Known, ReadTask, Step, Want};
+use super::step::{AHEAD, Known, ReadTask, Step, Want};
 use crate::store::record::StoreTime;
 use crate::store::{StoreError, codec};
-
-/// The server's time and the newest time written.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    pub(super) server: StoreTime,
-    pub(super) newest: StoreTime,
-}
 
 /// Reads the times and everything in `wants` into the step.
 pub(super) async fn load(
@@ -39,7 +33,7 @@ pub(super) async fn load(
         step.known.held.insert(worker, held);
     }
     let mut pipeline = redis::pipe();
-    pipeline.cmd("TIME").cmd("HGET").arg(keys.meta()).arg("time");
+    pipeline.cmd("TIME").cmd("HMGET").arg(keys.meta()).arg("time").arg(AHEAD);
     for want in &wants {
         ask(&mut pipeline, keys, want);
     }
@@ -47,13 +41,14 @@ pub(super) async fn load(
     let mut next = || answers.next().ok_or_else(|| unreadable("it is too short"));
     let (seconds, microseconds): (u64, u64) = read(next()?)?;
     let server = StoreTime(seconds.saturating_mul(1_000_000).saturating_add(microseconds));
-    let newest = StoreTime(read::<Option<u64>>(next()?)?.unwrap_or(0));
+    let (newest, ahead): (Option<u64>, Option<u64>) = read(next()?)?;
+    let (newest, ahead_us) = (StoreTime(newest.unwrap_or(0)), ahead.unwrap_or(0));
     for want in wants {
         if !matches!(want, Want::Held(_)) {
             take(&mut step.known, want, next()?)?;
         }
     }
-    Ok(Times { server, newest })
+    Ok(Times { server, newest, ahead_us })
 }
 
 async fn held_by(

@@ -19,6 +19,9 @@ use crate::store::requests::{RequestRecord, request_key};
 use crate::store::workspace::{Id, Workspace};
 use crate::store::{StoreError, StoreTimes, codec, invariants};
 
+/// By how much the server's clock is put forward, in the hash of the fleet.
+pub(super) const AHEAD: &str = "ahead";
+
 /// Something to be read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Want {
@@ -47,6 +50,8 @@ pub(super) struct ReadTask {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) now: StoreTime,
+    /// Where the clock was set back: how far it was put forward before, and is to be from here on.
+    pub(super) put_forward: Option<(u64, u64)>,
     pub(super) tasks: BTreeMap<TaskId, ReadTask>,
     pub(super) checkpoints: BTreeMap<TaskId, Bytes>,
     pub(super) held: BTreeMap<WorkerId, Vec<TaskId>>,
@@ -104,6 +109,10 @@ impl<'k> Step<'k> {
                 vec![b"r".into(), codec::encode(task)?, b"v".into(), (version + 1).to_string().into()];
             self.changes.push("HSET", key, arguments);
         }
+        if let Some((_, ahead)) = self.known.put_forward {
+            let arguments = vec![AHEAD.into(), ahead.to_string().into()];
+            self.changes.push("HSET", self.keys.meta(), arguments);
+        }
         if self.changes.is_empty() {
             return Ok(None);
         }
@@ -117,6 +126,10 @@ impl<'k> Step<'k> {
         let mut guard = |key: String, field: &[u8], value: &[u8]| {
             guards.push(Guard { key, field: field.to_vec(), value: value.to_vec() });
         };
+        if let Some((before, _)) = self.known.put_forward {
+            let before = if before == 0 { String::new() } else { before.to_string() };
+            guard(keys.meta(), AHEAD.as_bytes(), before.as_bytes());
+        }
         for (id, read) in &self.known.tasks {
             guard(keys.task(*id), b"v", &read.version);
         }

@@ -95,7 +95,9 @@ impl RedisStore {
         operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
         let times = load(&self.link, &self.keys, step, terms.wants.clone()).await?;
-        step.known.now = self.clock.at(times.server, times.newest, terms.since);
+        let (now, ahead) = self.clock.at(times, terms.since);
+        step.known.now = now;
+        step.known.put_forward = ahead.map(|ahead| (times.ahead_us, ahead));
         loop {
             let result = operation(step);
             let wanted = step.take_wanted();

@@ -156,6 +156,29 @@ async fn a_restarted_coordinator_among_others_leaves_leases_alone() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_goes_on_from_where_it_was() {
+    let server = RedisServer::start();
+    let bench = RedisBench::on(&server);
+    let store = bench.store().await;
+    store.submit(generation("anna", "r1")).await.unwrap();
+    let lease = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
+    bench.clock.fetch_sub(500_000_000, Ordering::SeqCst);
+    assert!(store.expire_leases().await.unwrap().is_empty());
+    advance(&bench.clock, TTL / 2);
+    let verdicts = store.beat(worker("w1"), vec![beat(&lease, 1, b"one")]).await.unwrap();
+    assert_eq!(verdicts, [BeatVerdict::Renewed { cancel: false }]);
+    let renewed = store.task(lease.task.id).await.unwrap().state.tenure().unwrap().expires;
+    assert!(renewed >= lease.task.state.tenure().unwrap().expires.plus(TTL / 2), "time has gone on");
+    advance(&bench.clock, TTL - Duration::from_secs(1));
+    assert!(store.expire_leases().await.unwrap().is_empty());
+    advance(&bench.clock, Duration::from_secs(2));
+    assert_eq!(store.expire_leases().await.unwrap(), [lease.task.id]);
+    let again = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
+    assert!(again.fence > lease.fence);
+    assert_sound(&store).await;
+}
+
+#[tokio::test]
 async fn a_server_that_would_lose_tasks_is_refused_unless_that_is_accepted() {
     for (options, complaint) in [
         (["--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"], "maxmemory-policy is allkeys-lru"),

@@ -22,25 +22,23 @@ fn replica_of(primary: &RedisServer) -> RedisServer {
 #[tokio::test]
 async fn a_submit_is_acknowledged_only_once_the_promised_replicas_have_it() {
     let primary = RedisServer::start();
-    let promising = RedisSettings {
-        replicas: 1,
-        command_timeout: Duration::from_millis(500),
-        ..settings(primary.url(), "test", RedisClock::Server)
-    };
+    let promising = RedisSettings { replicas: 1, ..settings(primary.url(), "test", RedisClock::Server) };
     let refused = RedisStore::open(promising.clone()).await.unwrap_err();
     assert!(refused.to_string().contains("it has 0 replicas, and 1 are promised"), "{refused}");
     let replica = replica_of(&primary);
     let store = RedisStore::open(promising.clone()).await.unwrap();
+    let hasty = RedisSettings { command_timeout: Duration::from_millis(500), ..promising.clone() };
+    let hasty = RedisStore::open(hasty).await.unwrap();
     let kept = store.submit(generation("anna", "r1")).await.unwrap().task.id;
 
-    replica.command(&["REPLICAOF", "NO", "ONE"]);
-    for _ in 0..2 {
-        let refused = store.submit(generation("anna", "r2")).await.unwrap_err();
+    // connected, and without a word
+    replica.pause();
+    for lost in [1, 0] {
+        hasty.acknowledging.as_ref().unwrap().link.answers_to_lose.store(lost, Ordering::SeqCst);
+        let refused = hasty.submit(generation("anna", "r2")).await.unwrap_err();
         assert!(refused.to_string().contains("only 0 of 1 replicas have it"), "{refused}");
     }
-    replica.command(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
-    replica.await_replication(UP);
-    primary.await_replication("state=online");
+    replica.resume();
     let again = store.submit(generation("anna", "r2")).await.unwrap();
     assert!(again.repeated, "it was stored, and is acknowledged by now");
 
@@ -99,8 +97,7 @@ async fn a_demoted_primary_is_left_for_the_new_one() {
     let url = format!("redis://{}/0", signpost.address);
     let store = RedisStore::open(settings(url, "test", RedisClock::Server)).await.unwrap();
     let before = store.submit(generation("anna", "r1")).await.unwrap().task.id;
-    let caught_up = first.command(&["WAIT", "1", "5000"]);
-    assert!(caught_up.starts_with(":1"), "{caught_up}");
+    second.catch_up_with(&first);
     second.command(&["REPLICAOF", "NO", "ONE"]);
     first.command(&["REPLICAOF", "127.0.0.1", &second.port().to_string()]);
     first.await_replication(UP);
