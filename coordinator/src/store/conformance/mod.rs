@@ -1,10 +1,11 @@
 //! What every store must do: the same stories and the same random lives, run against each implementation.
 //!
 //! A [`Bench`] opens the store under test, over and over, with a clock that a test sets. `conformance_tests!` makes the
-//! stories into tests of one bench; `random.rs` runs random lives on one store or on two side by side.
+//! stories into tests of one bench; `random.rs` runs random lives on one store, `side_by_side.rs` on two.
 
 pub(super) mod random;
 pub(super) mod scenarios;
+pub(super) mod side_by_side;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,17 +1,14 @@
 //! Random lives: operations in any order, repeated, with restarts between. After each: every invariant, the answer
-//! that a worker with that lease must get, and the checkpoint that the next one must find. Two stores that live the
-//! same life side by side must be in the same state after each step.
+//! that a worker with that lease must get, and the checkpoint that the next one must find.
 
 use std::collections::BTreeMap;
 
-use likeness_shared::ids::PersonId;
 use likeness_shared::proto::{GenerationResult, InversionResult, PersonBinding};
 use proptest::prelude::*;
 use tokio::sync::broadcast;
 
 use super::*;
 use crate::store::StoreEvent;
-use crate::store::indexes::{ListingRow, WaitingRow};
 use crate::store::invariants::{Snapshot, of_change, of_snapshot};
 use crate::store::record::{PersonRecord, State, TaskRecord};
 use crate::store::transition::{BeatVerdict, SettleVerdict};
@@ -98,7 +95,7 @@ pub(in crate::store) fn step() -> impl Strategy<Value = Step> {
 /// The store, and all that a fleet remembers of it.
 pub(in crate::store) struct Life<'b> {
     bench: &'b dyn Bench,
-    store: Arc<dyn TaskStore>,
+    pub(super) store: Arc<dyn TaskStore>,
     events: broadcast::Receiver<StoreEvent>,
     revisions: BTreeMap<TaskId, u64>,
     tasks: Vec<TaskId>,
@@ -109,7 +106,8 @@ pub(in crate::store) struct Life<'b> {
     /// The checkpoint that the next attempt must begin with.
     checkpoints: BTreeMap<TaskId, Bytes>,
     beats: u64,
-    before: Snapshot,
+    /// The store as the newest check has seen it.
+    pub(super) before: Snapshot,
 }
 
 impl<'b> Life<'b> {
@@ -154,7 +152,7 @@ impl<'b> Life<'b> {
         new
     }
 
-    async fn take(&mut self, step: Step) {
+    pub(super) async fn take(&mut self, step: Step) {
         // every store that lives this life sees the same time at the same step
         advance(self.bench.clock(), TICK);
         match step {
@@ -314,7 +312,7 @@ impl<'b> Life<'b> {
         assert_eq!(event.revision, *last, "events of {} skip or repeat a revision", event.task);
     }
 
-    async fn check(&mut self, step: &Step) {
+    pub(super) async fn check(&mut self, step: &Step) {
         let after = self.store.snapshot().await.unwrap();
         assert_eq!(of_snapshot(&after), Vec::<String>::new(), "after {step:?}");
         self.await_events(&after, step).await;
@@ -360,86 +358,6 @@ pub(in crate::store) async fn live(bench: &dyn Bench, steps: Vec<Step>) {
         life.check(&step).await;
     }
     life.store.close().await;
-}
-
-/// Lives the same life on two stores: after each step they must not differ but in what is random.
-pub(in crate::store) async fn live_side_by_side(model: &dyn Bench, bench: &dyn Bench, steps: Vec<Step>) {
-    let (mut expected, mut life) = (Life::begin(model).await, Life::begin(bench).await);
-    let (mut expected_names, mut names) = (Names::default(), Names::default());
-    for step in steps {
-        expected.take(step.clone()).await;
-        expected.check(&step).await;
-        life.take(step.clone()).await;
-        life.check(&step).await;
-        let (wanted, found) = (expected_names.apply(&expected.before), names.apply(&life.before));
-        assert_eq!(found, wanted, "the stores differ after {step:?}");
-    }
-    expected.store.close().await;
-    life.store.close().await;
-}
-
-/// Replaces ids, which are random, by numbers in the order of their making.
-#[derive(Default)]
-struct Names {
-    people: BTreeMap<PersonId, u64>,
-}
-
-impl Names {
-    fn apply(&mut self, snapshot: &Snapshot) -> Snapshot {
-        // one step makes one person at most
-        for id in snapshot.people.keys() {
-            let next = self.people.len() as u64 + 1;
-            self.people.entry(*id).or_insert(next);
-        }
-        let task = |id: &TaskId| TaskId::from_bytes(u128::from(snapshot.tasks[id].number).to_be_bytes());
-        let person = |id: &PersonId| PersonId::from_bytes(u128::from(self.people[id]).to_be_bytes());
-        let renamed = |record: &TaskRecord| {
-            let mut record = TaskRecord { id: task(&record.id), ..record.clone() };
-            if let Spec::Generation(spec) = &mut record.spec {
-                for binding in &mut spec.people {
-                    binding.person_id = person(&binding.person_id.parse().unwrap()).to_string();
-                }
-            }
-            if let State::Failed(failure) = &mut record.state
-                && failure.code == "person_gone"
-            {
-                // the message names the person
-                failure.message.clear();
-            }
-            if let State::Succeeded(Outcome::Inversion(result)) = &mut record.state {
-                result.person_id = person(&result.person_id.parse().unwrap()).to_string();
-            }
-            (record.id, record)
-        };
-        let timed = |(time, id): &(_, TaskId)| (*time, task(id));
-        Snapshot {
-            tasks: snapshot.tasks.values().map(renamed).collect(),
-            checkpoints: snapshot.checkpoints.iter().map(task).collect(),
-            people: snapshot
-                .people
-                .iter()
-                .map(|(id, record)| {
-                    let learned_by = record.task.as_ref().map(task);
-                    (person(id), PersonRecord { id: person(id), task: learned_by, ..record.clone() })
-                })
-                .collect(),
-            queue: snapshot.queue.iter().map(|(row, id): &(WaitingRow, _)| (row.clone(), task(id))).collect(),
-            leases: snapshot.leases.iter().map(timed).collect(),
-            held: snapshot.held.iter().map(|(worker, id)| (worker.clone(), task(id))).collect(),
-            ended: snapshot.ended.iter().map(timed).collect(),
-            listings: snapshot
-                .listings
-                .iter()
-                .map(|(row, id): &(ListingRow, _)| (row.clone(), task(id)))
-                .collect(),
-            names: snapshot
-                .names
-                .iter()
-                .map(|(owner, name, id)| (owner.clone(), name.clone(), person(id)))
-                .collect(),
-            ..snapshot.clone()
-        }
-    }
 }
 
 /// Runs a life to its end.

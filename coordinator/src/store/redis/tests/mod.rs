@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use redis_server::RedisServer;
 
-use crate::store::conformance::{Bench, clock, conformance_tests, random, times};
+use crate::store::conformance::{Bench, clock, conformance_tests, random, side_by_side, times};
 use crate::store::embedded::tests::FileBench;
 use crate::store::redis::{Durability, RedisClock, RedisSettings, RedisStore};
 use crate::store::{StoreError, TaskStore};
@@ -74,6 +74,6 @@ fn random_lives_leave_both_stores_in_the_same_state() {
     let config = ProptestConfig { cases: 64, max_shrink_iters: 400, ..ProptestConfig::default() };
     proptest!(config, |(steps in prop::collection::vec(random::step(), 1..90))| {
         let (model, bench) = (FileBench::new(), RedisBench::on(&server));
-        random::block_on(random::live_side_by_side(&model, &bench, steps));
+        random::block_on(side_by_side::live(&model, &bench, steps));
     });
 }
