@@ -26,7 +26,7 @@ pub(crate) struct RedisServer {
 impl RedisServer {
     /// A server that keeps what it is told.
     pub(crate) fn start() -> Self {
-        Self::start_with(&["--appendonly", "yes", "--appendfsync", "everysec"])
+        Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
     pub(crate) fn start_with(options: &[&str]) -> Self {
@@ -83,6 +83,21 @@ impl RedisServer {
             }
             self.process.wait().unwrap();
             assert!(started.elapsed() < SOON, "redis-server does not start again");
+        }
+    }
+
+    /// Waits until the append-only file has everything: with `everysec` a write may come up to two seconds after its
+    /// answer.
+    pub(crate) fn await_log(&self) {
+        let started = Instant::now();
+        let written = ["aof_buffer_length:0\r", "aof_pending_bio_fsync:0\r"];
+        loop {
+            let facts = self.command(&["INFO", "persistence"]);
+            if written.iter().all(|fact| facts.contains(fact)) {
+                return;
+            }
+            assert!(started.elapsed() < SOON, "the append-only file is never written: {facts}");
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

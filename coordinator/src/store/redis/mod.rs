@@ -5,8 +5,9 @@
 //! (`docs/decisions/0007-redis-commits-by-compare-and-swap.md`). Sending a commit twice is harmless, so whatever had
 //! no answer is sent again.
 //!
-//! Not promised: that a task outlives its server's disk. How much that may lose is the server's `appendfsync` and the
-//! number of replicas that a submit waits for.
+//! Not promised: more than the server itself keeps. With `appendfsync always` nothing that was acknowledged is lost when
+//! it dies; with `everysec` up to two seconds may be, even where only its process was killed, unless submits wait for
+//! replicas.
 
 mod changes;
 mod checks;

@@ -75,6 +75,9 @@ async fn killed_and_restarted(appendfsync: &str) {
     }
     let lease = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
     let mut events = store.events();
+    if appendfsync == "everysec" {
+        server.await_log();
+    }
     server.kill();
     let asked = Instant::now();
     let refused = store.submit(generation("anna", "away")).await.unwrap_err();
@@ -117,7 +120,7 @@ async fn a_killed_server_that_syncs_always_loses_nothing_and_the_store_recovers_
 }
 
 #[tokio::test]
-async fn a_killed_server_that_syncs_every_second_loses_nothing_and_the_store_recovers_by_itself() {
+async fn a_killed_server_that_syncs_every_second_keeps_what_is_in_its_log_and_the_store_recovers_by_itself() {
     killed_and_restarted("everysec").await;
 }
 
