@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +18,11 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::api::{self, DescriptionError, Shared, TaskFeed};
 use crate::artifact_store::{ArtifactStore, FolderError};
-use crate::config::{ConfigError, CoordinatorConfig};
+use crate::config::{ConfigError, CoordinatorConfig, StoreLocation};
 use crate::scheduler::{Roster, Scheduler};
-use crate::store::{EmbeddedStore, StoreClock, StoreError, StoreTimes, TaskStore};
+use crate::store::{
+    EmbeddedStore, RedisClock, RedisSettings, RedisStore, StoreClock, StoreError, StoreTimes, TaskStore,
+};
 
 /// Why a coordinator cannot start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +77,6 @@ pub struct Coordinator;
 pub struct Running {
     address: SocketAddr,
     shared: Shared,
-    store: Arc<EmbeddedStore>,
     parts: JoinSet<Part>,
     health: tonic_health::server::HealthReporter,
 }
@@ -95,11 +96,11 @@ impl Coordinator {
         let listener = listen(config.listen).await?;
         let address =
             listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
-        let store = Arc::new(open_store(&config).await?);
+        let store = open_store(&config).await?;
         let artifacts = ArtifactStore::open(&config.artifacts, &config.uploads)?;
         let shared = Shared {
             config: Arc::new(config),
-            store: Arc::clone(&store) as Arc<dyn TaskStore>,
+            store,
             artifacts: Arc::new(artifacts),
             feed: Arc::new(TaskFeed::default()),
             roster: Arc::new(Roster::default()),
@@ -132,7 +133,7 @@ impl Coordinator {
             Part::Server(server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await)
         });
         tracing::info!(%address, "coordinator listens");
-        Ok(Running { address, shared, store, parts, health })
+        Ok(Running { address, shared, parts, health })
     }
 }
 
@@ -178,10 +179,7 @@ impl Running {
             tracing::warn!("calls were still open at the deadline and are cut");
             self.parts.shutdown().await;
         }
-        let store = Arc::clone(&self.store);
-        if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
-            tracing::error!(%error, "task store did not close");
-        }
+        self.shared.store.close().await;
         tracing::info!(in_time, "coordinator stopped");
         in_time
     }
@@ -206,13 +204,32 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
-async fn open_store(config: &CoordinatorConfig) -> Result<EmbeddedStore, StartError> {
-    let path = config.store.clone();
+async fn open_store(config: &CoordinatorConfig) -> Result<Arc<dyn TaskStore>, StartError> {
     let times = StoreTimes {
         lease_ttl: config.lease_ttl,
         request_ids: config.retention.request_ids,
         ended_tasks: config.retention.ended_tasks,
     };
+    tracing::info!(store = %config.store, "opening the task store");
+    match &config.store {
+        StoreLocation::File(path) => Ok(Arc::new(open_file(path.clone(), times).await?)),
+        StoreLocation::Redis(url) => {
+            let settings = RedisSettings {
+                url: url.to_string(),
+                fleet: config.redis.fleet.clone(),
+                durability: config.redis.durability,
+                replicas: config.redis.replicas,
+                connect_timeout: config.redis.connect_timeout,
+                command_timeout: config.redis.command_timeout,
+                times,
+                clock: RedisClock::Server,
+            };
+            Ok(Arc::new(RedisStore::open(settings).await?))
+        }
+    }
+}
+
+async fn open_file(path: PathBuf, times: StoreTimes) -> Result<EmbeddedStore, StartError> {
     let opening = tokio::task::spawn_blocking(move || {
         if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
             std::fs::create_dir_all(folder)

@@ -13,6 +13,7 @@ pub mod store;
 pub use api::DescriptionError;
 pub use artifact_store::FolderError;
 pub use config::{
-    ConfigError, ConnectionConfig, CoordinatorConfig, DEFAULT_PORT, RetentionConfig, UploadConfig,
+    ConfigError, ConnectionConfig, CoordinatorConfig, DEFAULT_PORT, InvalidLocation, RedisConfig,
+    RetentionConfig, StoreLocation, UploadConfig,
 };
 pub use coordinator::{Coordinator, Running, StartError};

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use likeness_coordinator::{Coordinator, CoordinatorConfig, Running};
+use likeness_coordinator::{Coordinator, CoordinatorConfig, Running, StoreLocation};
 use likeness_shared::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,9 +25,13 @@ struct Arguments {
     /// Address to listen on.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<SocketAddr>,
-    /// Folder of the task store and the artifacts.
+    /// Folder of the artifacts, and of the task store unless that is in Redis.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// Task store: a file, for one coordinator; or redis://HOST:PORT/DB (7.0 or newer), for several that also share
+    /// their artifacts' folder. A password belongs in LIKENESS_COORDINATOR__STORE or the file, not here.
+    #[arg(long, value_name = "FILE|URL")]
+    store: Option<StoreLocation>,
 }
 
 #[tokio::main]
@@ -55,6 +59,9 @@ async fn run(arguments: Arguments) -> Result<(), (u8, String)> {
     }
     if let Some(data) = &arguments.data {
         config = config.with_data_folder(data);
+    }
+    if let Some(store) = arguments.store {
+        config.store = store;
     }
     telemetry::init(&config.log).map_err(|error| cannot_start(&error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| cannot_start(&error))?;

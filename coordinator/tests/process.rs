@@ -4,62 +4,14 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Instant;
 
 use likeness_shared::client::Client;
 use likeness_shared::proto::TaskState;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use support::process::{Process, command};
 use support::*;
-
-/// A coordinator process; killed when the test ends.
-struct Process {
-    child: Child,
-    address: String,
-}
-
-fn command(data: &Path, listen: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_likeness-coordinator"));
-    command.args(["--listen", listen, "--data"]).arg(data).env("LIKENESS_LOG", "info").env("NO_COLOR", "1");
-    command.stdout(Stdio::null()).stderr(Stdio::piped());
-    command
-}
-
-impl Process {
-    fn start(data: &Path, listen: &str) -> Self {
-        let mut child = command(data, listen).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| line.split_once("address=").map(|(_, address)| address.trim().to_owned()))
-            .expect("the coordinator says where it listens");
-        // whoever fills a pipe that nobody reads stands still
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
-    }
-
-    fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + SOON;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the coordinator did not end");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 #[tokio::test]
 async fn what_was_acknowledged_survives_kill_nine() {

@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::TaskEvent;
+use crate::store::StoreEvent;
 
 /// Followed tasks, and the bell of each.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl TaskFeed {
     /// Rings the bells until `stop`.
     pub(crate) async fn run(
         self: Arc<Self>,
-        mut events: broadcast::Receiver<TaskEvent>,
+        mut events: broadcast::Receiver<StoreEvent>,
         stop: CancellationToken,
     ) {
         loop {
@@ -42,13 +42,13 @@ impl TaskFeed {
                 event = events.recv() => event,
             };
             match event {
-                Ok(event) => {
+                Ok(StoreEvent::Changed(event)) => {
                     if let Some(bell) = self.bells().get(&event.task) {
                         bell.send_replace(());
                     }
                 }
-                Err(RecvError::Lagged(missed)) => {
-                    tracing::debug!(missed, "task feed fell behind, every follower looks anew");
+                Ok(StoreEvent::Missed) | Err(RecvError::Lagged(_)) => {
+                    tracing::debug!("task feed has missed something, every follower looks anew");
                     for bell in self.bells().values() {
                         bell.send_replace(());
                     }

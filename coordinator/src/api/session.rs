@@ -47,7 +47,8 @@ impl Session {
         if shared.roster.has(&worker, &incarnation) {
             return;
         }
-        match shared.stored(shared.store.worker_lost(worker.clone(), incarnation)).await {
+        let grace = shared.config.reconnect_grace;
+        match shared.stored(shared.store.worker_lost(worker.clone(), incarnation, grace)).await {
             Ok(lost) if lost.is_empty() => {}
             Ok(lost) => tracing::warn!(%worker, tasks = lost.len(), "worker is lost, its tasks go to others"),
             // the leases run out by themselves

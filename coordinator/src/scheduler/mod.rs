@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use roster::{Member, Outbound, Roster, SessionId};
 
 use crate::store::record::Spec;
-use crate::store::{Claimed, StoreError, TaskEvent, TaskStore};
+use crate::store::{Claimed, StoreError, StoreEvent, TaskEvent, TaskStore};
 
 /// Tasks that one worker is given in one round, so that a claim stays short.
 const MOST_A_ROUND: usize = 16;
@@ -46,9 +46,9 @@ impl Scheduler {
         let deliver = async {
             loop {
                 match events.recv().await {
-                    Ok(event) => self.on_event(&event),
+                    Ok(StoreEvent::Changed(event)) => self.on_event(&event),
                     // what was missed may have been a task that waits
-                    Err(RecvError::Lagged(_)) => self.roster.wake(),
+                    Ok(StoreEvent::Missed) | Err(RecvError::Lagged(_)) => self.roster.wake(),
                     Err(RecvError::Closed) => std::future::pending().await,
                 }
             }

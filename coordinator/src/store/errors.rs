@@ -36,6 +36,11 @@ pub enum StoreError {
     /// No room on the disk.
     #[error("the disk of the task store is full: free some space; nothing was changed")]
     DiskFull,
+    /// No room in the server's memory.
+    #[error(
+        "the memory of the task store is full: raise Redis' maxmemory, or keep ended tasks for a shorter time; nothing was changed"
+    )]
+    MemoryFull,
     /// Cannot be reached or used at the moment.
     #[error("the task store cannot be used at the moment: {reason}")]
     Unavailable {
@@ -46,6 +51,14 @@ pub enum StoreError {
     #[error("the task store is damaged: {reason}")]
     Damaged {
         /// What cannot be read.
+        reason: String,
+    },
+    /// The server cannot be trusted with tasks.
+    #[error("the Redis at {address} cannot keep tasks: {reason}")]
+    Unsuitable {
+        /// Where.
+        address: String,
+        /// Why, and what to do.
         reason: String,
     },
     /// Another process has the file open.
@@ -102,13 +115,19 @@ impl From<StoreError> for ServiceError {
                 message,
                 retry_after: Some(Duration::from_secs(30)),
             },
+            StoreError::MemoryFull => Self::ResourceExhausted {
+                subject: "memory",
+                message,
+                retry_after: Some(Duration::from_secs(30)),
+            },
             StoreError::Unavailable { .. } => {
                 Self::Unavailable { message, retry_after: Duration::from_secs(1) }
             }
             StoreError::Damaged { .. } => Self::DataLoss { message },
-            StoreError::InUse { .. } | StoreError::Newer { .. } | StoreError::Open { .. } => {
-                Self::Internal { message }
-            }
+            StoreError::InUse { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Open { .. }
+            | StoreError::Unsuitable { .. } => Self::Internal { message },
         }
     }
 }

@@ -1,16 +1,25 @@
 //! The task store: the only place where a task changes, and only through atomic, fenced, repeatable transitions.
 //!
-//! [`TaskStore`] is the contract, `transition.rs` the state machine that every implementation runs, `indexes.rs` the
-//! index rows that follow from a record, `invariants.rs` what must always hold. [`EmbeddedStore`] keeps it all in
-//! one `redb` file.
+//! [`TaskStore`] is the contract, `transition.rs` the state machine, `operations.rs` and `people.rs` the operations that
+//! every implementation runs over its own `Workspace`, `indexes.rs` the index rows that follow from a record,
+//! `invariants.rs` what must always hold. [`EmbeddedStore`] keeps it all in one `redb` file,
+//! [`RedisStore`] in a Redis that several coordinators share.
 
+mod codec;
+#[cfg(test)]
+mod conformance;
 mod embedded;
 mod errors;
 mod indexes;
 pub mod invariants;
+mod operations;
+mod people;
 mod prost_serde;
 pub mod record;
+mod redis;
+mod requests;
 pub mod transition;
+mod workspace;
 
 use std::time::Duration;
 
@@ -22,6 +31,7 @@ use likeness_shared::ids::{
 use likeness_shared::proto::{Progress, ResolvedPerson, TaskKind, TaskState};
 use tokio::sync::broadcast;
 
+pub use self::redis::{Durability, RedisClock, RedisSettings, RedisStore};
 pub use embedded::{EmbeddedStore, StoreClock};
 pub use errors::StoreError;
 use record::{Owner, PersonRecord, Spec, TaskRecord};
@@ -194,6 +204,28 @@ pub struct TaskEvent {
     pub cancel_requested: bool,
 }
 
+impl TaskEvent {
+    /// What there is to tell of a task as it is.
+    fn of(task: &TaskRecord) -> Self {
+        Self {
+            task: task.id,
+            revision: task.revision,
+            state: task.state.wire(),
+            held_by: task.state.tenure().map(|tenure| (tenure.worker.clone(), tenure.fence)),
+            cancel_requested: task.cancel_requested,
+        }
+    }
+}
+
+/// What a store tells those who listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreEvent {
+    /// A task has changed.
+    Changed(TaskEvent),
+    /// Some changes could not be told: read anew whatever matters.
+    Missed,
+}
+
 /// What a sweep removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
@@ -228,11 +260,13 @@ pub trait TaskStore: std::fmt::Debug + Send + Sync + 'static {
     async fn beat(&self, worker: WorkerId, beats: Vec<TaskBeat>) -> Result<Vec<BeatVerdict>, StoreError>;
     /// Ends an attempt.
     async fn settle(&self, settlement: Settlement) -> Result<SettleVerdict, StoreError>;
-    /// A worker's process is gone: all that it held goes back to the front of the queue.
+    /// A worker's process has been silent for `silent_for`: what it holds and has not renewed since goes back to the
+    /// front of the queue. What it has renewed meanwhile, it has renewed through another coordinator.
     async fn worker_lost(
         &self,
         worker: WorkerId,
         incarnation: Incarnation,
+        silent_for: Duration,
     ) -> Result<Vec<TaskId>, StoreError>;
     /// Leases that could not be delivered go back uncharged.
     async fn undelivered(&self, worker: WorkerId, leases: Vec<(TaskId, Fence)>) -> Result<(), StoreError>;
@@ -263,7 +297,9 @@ pub trait TaskStore: std::fmt::Debug + Send + Sync + 'static {
     async fn delete_person(&self, id: PersonId) -> Result<(), StoreError>;
 
     /// Changes of tasks from this moment on. A receiver that falls behind is told that it has missed some.
-    fn events(&self) -> broadcast::Receiver<TaskEvent>;
+    fn events(&self) -> broadcast::Receiver<StoreEvent>;
     /// Everything, for the invariants. For tests and repair: reads the whole store.
     async fn snapshot(&self) -> Result<invariants::Snapshot, StoreError>;
+    /// Finishes what is under way and lets go of the storage; later operations are refused.
+    async fn close(&self);
 }

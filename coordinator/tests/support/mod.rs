@@ -3,6 +3,9 @@
 #![allow(dead_code)] // not every test file uses everything
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a helper that fails fails its test
 
+pub(crate) mod process;
+pub(crate) mod redis_server;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -114,6 +117,16 @@ impl FakeWorker {
         incarnation: &str,
         held: &[&Lease],
     ) -> (Self, Welcome) {
+        Self::join_at(&running.address().to_string(), name, incarnation, held).await
+    }
+
+    /// The same, to a coordinator of which the address is known.
+    pub(crate) async fn join_at(
+        address: &str,
+        name: &str,
+        incarnation: &str,
+        held: &[&Lease],
+    ) -> (Self, Welcome) {
         let held = held.iter().map(|lease| HeldLease { task_id: lease.task_id.clone(), fence: lease.fence });
         let hello = Hello {
             worker_id: name.to_owned(),
@@ -124,7 +137,7 @@ impl FakeWorker {
             held: held.collect(),
             ..Hello::default()
         };
-        let client = Client::connect(&running.address().to_string()).await.unwrap();
+        let client = Client::connect(address).await.unwrap();
         let (outbox, messages) = mpsc::channel(64);
         outbox.send(WorkerMessage { message: Some(ToCoordinator::Hello(hello)) }).await.unwrap();
         let inbox = client.open_session(ReceiverStream::new(messages)).await.unwrap();

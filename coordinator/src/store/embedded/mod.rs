@@ -4,19 +4,20 @@
 
 mod claim;
 mod clock;
-mod codec;
+mod due;
 mod faults;
 mod file;
-mod operations;
 mod people;
 mod put;
 mod read;
+mod step;
 mod tables;
 mod writer;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use likeness_shared::ids::{Digest, Fence, Incarnation, PersonId, PersonName, RequestId, TaskId, WorkerId};
@@ -33,8 +34,8 @@ use super::invariants::Snapshot;
 use super::record::{Owner, PersonRecord, TaskRecord};
 use super::transition::{BeatVerdict, SettleVerdict};
 use super::{
-    Claimant, Claimed, NewPerson, NewTask, Page, PeopleFilter, Settlement, StoreError, StoreTimes, Submitted,
-    Swept, TaskBeat, TaskEvent, TaskFilter, TaskStore,
+    Claimant, Claimed, NewPerson, NewTask, Page, PeopleFilter, Settlement, StoreError, StoreEvent,
+    StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore, operations,
 };
 
 /// Operations that wait for the writer, at most; more wait outside.
@@ -44,13 +45,13 @@ const READERS: usize = 16;
 /// Changes that a slow listener may be behind before it is told that it missed some.
 const EVENTS_KEPT: usize = 4096;
 
-/// The store in one file. Closed by [`EmbeddedStore::close`], or when the last handle goes.
+/// The store in one file. Closed by [`TaskStore::close`], or when the last handle goes.
 #[derive(Debug)]
 pub struct EmbeddedStore {
     jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     slot: Slot,
     readers: Arc<Semaphore>,
-    events: broadcast::Sender<TaskEvent>,
+    events: broadcast::Sender<StoreEvent>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -90,13 +91,10 @@ impl EmbeddedStore {
         })
     }
 
-    /// Finishes what waits, then closes the file. Blocks; later operations are refused.
-    pub fn close(&self) {
+    /// Lets the writer finish what waits and then end; gives its thread, the first time.
+    fn end_writer(&self) -> Option<JoinHandle<()>> {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the task store's thread has panicked");
-        }
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     async fn write<F, R>(&self, operation: F) -> Result<R, StoreError>
@@ -133,7 +131,13 @@ impl EmbeddedStore {
 
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
-        self.close();
+        join(self.end_writer());
+    }
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("the task store's thread has panicked");
     }
 }
 
@@ -146,7 +150,7 @@ fn extend_leases(
     let transaction = database.begin_write().map_err(fault)?;
     let now = clock.after(last_time);
     let mut tables = Tables::open(&transaction, times, now)?;
-    let extended = operations::extend_leases(&mut tables)?;
+    let extended = due::extend_leases(&mut tables)?;
     tables.meta.insert(tables::TIME_KEY, now.0).map_err(fault)?;
     drop(tables);
     transaction.commit().map_err(fault)?;
@@ -159,7 +163,7 @@ fn extend_leases(
 #[async_trait]
 impl TaskStore for EmbeddedStore {
     async fn submit(&self, task: NewTask) -> Result<Submitted, StoreError> {
-        self.write(move |tables| operations::submit(tables, task)).await
+        self.write(move |tables| operations::submit(tables, &task)).await
     }
 
     async fn submitted(
@@ -184,19 +188,20 @@ impl TaskStore for EmbeddedStore {
     }
 
     async fn beat(&self, worker: WorkerId, beats: Vec<TaskBeat>) -> Result<Vec<BeatVerdict>, StoreError> {
-        self.write(move |tables| operations::beat(tables, &worker, beats)).await
+        self.write(move |tables| operations::beat(tables, &worker, &beats)).await
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<SettleVerdict, StoreError> {
-        self.write(move |tables| operations::settle(tables, settlement)).await
+        self.write(move |tables| operations::settle(tables, &settlement)).await
     }
 
     async fn worker_lost(
         &self,
         worker: WorkerId,
         incarnation: Incarnation,
+        silent_for: Duration,
     ) -> Result<Vec<TaskId>, StoreError> {
-        self.write(move |tables| operations::worker_lost(tables, &worker, &incarnation)).await
+        self.write(move |tables| operations::worker_lost(tables, &worker, &incarnation, silent_for)).await
     }
 
     async fn undelivered(&self, worker: WorkerId, leases: Vec<(TaskId, Fence)>) -> Result<(), StoreError> {
@@ -217,15 +222,15 @@ impl TaskStore for EmbeddedStore {
     }
 
     async fn expire_leases(&self) -> Result<Vec<TaskId>, StoreError> {
-        self.write(operations::expire_leases).await
+        self.write(due::expire_leases).await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
-        self.write(operations::sweep).await
+        self.write(due::sweep).await
     }
 
     async fn import_person(&self, person: NewPerson) -> Result<PersonRecord, StoreError> {
-        self.write(move |tables| people::import_person(tables, person)).await
+        self.write(move |tables| crate::store::people::import_person(tables, &person)).await
     }
 
     async fn person(&self, id: PersonId) -> Result<PersonRecord, StoreError> {
@@ -244,14 +249,21 @@ impl TaskStore for EmbeddedStore {
         self.write(move |tables| people::delete_person(tables, id)).await
     }
 
-    fn events(&self) -> broadcast::Receiver<TaskEvent> {
+    fn events(&self) -> broadcast::Receiver<StoreEvent> {
         self.events.subscribe()
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         self.read(read::snapshot).await
     }
+
+    async fn close(&self) {
+        let thread = self.end_writer();
+        if let Err(error) = tokio::task::spawn_blocking(move || join(thread)).await {
+            tracing::error!(%error, "task store did not close");
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

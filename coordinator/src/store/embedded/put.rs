@@ -4,17 +4,21 @@ use std::collections::BTreeSet;
 
 use redb::ReadableTable;
 
-use super::codec;
 use super::faults::fault;
 use super::tables::Tables;
-use crate::store::StoreError;
 use crate::store::indexes::{IndexRows, ListingRow, Share, owner_key, rows};
 use crate::store::record::TaskRecord;
+use crate::store::workspace::Workspace;
+use crate::store::{StoreError, codec};
 
 impl Tables<'_> {
     /// Replaces `old` (`None` = a new task) by `new`, in the table and in every index; tells the change if its
     /// revision grew. A task that is terminal keeps no checkpoint.
-    pub(super) fn put_task(&mut self, old: Option<&TaskRecord>, new: &TaskRecord) -> Result<(), StoreError> {
+    pub(super) fn replace_task(
+        &mut self,
+        old: Option<&TaskRecord>,
+        new: &TaskRecord,
+    ) -> Result<(), StoreError> {
         debug_assert_eq!(crate::store::invariants::of_record(new), Vec::<String>::new());
         debug_assert_eq!(crate::store::invariants::of_change(old, new), Vec::<String>::new());
         if old == Some(new) {

@@ -3,17 +3,17 @@
 use likeness_shared::ids::{Digest, PersonId, PersonName, RequestId, TaskId};
 use redb::{ReadTransaction, ReadableTable};
 
-use super::codec;
 use super::faults::fault;
-use super::people::request_seen;
 use super::tables::{
     CHECKPOINTS, ENDED, HELD, Id, LEASES, LISTINGS, PEOPLE, PEOPLE_BY_NAME, QUEUE, REQUESTS, SHARES, TASKS,
     TURNS, WAITING,
 };
 use crate::store::indexes::{ANY, ListingRow, Share, WaitingRow, state_byte};
 use crate::store::invariants::Snapshot;
+use crate::store::operations::SUBMITS;
 use crate::store::record::{Owner, PersonRecord, StoreTime, TaskRecord};
-use crate::store::{Page, PeopleFilter, StoreError, TaskFilter};
+use crate::store::requests::{RequestRecord, request_key};
+use crate::store::{Page, PeopleFilter, StoreError, TaskFilter, codec};
 
 pub(super) fn task(transaction: &ReadTransaction, id: TaskId) -> Result<TaskRecord, StoreError> {
     let tasks = transaction.open_table(TASKS).map_err(fault)?;
@@ -28,8 +28,22 @@ pub(super) fn submitted(
     body: Digest,
 ) -> Result<Option<TaskRecord>, StoreError> {
     let requests = transaction.open_table(REQUESTS).map_err(fault)?;
-    let made = request_seen(&requests, "task", owner, request, body)?;
+    let made = request_seen(&requests, SUBMITS, owner, request, body)?;
     made.map(|id| task(transaction, TaskId::from_bytes(id))).transpose()
+}
+
+/// What a request id made before; an error where it was used with another body.
+pub(super) fn request_seen(
+    requests: &impl ReadableTable<&'static str, &'static [u8]>,
+    kind: &str,
+    owner: &Owner,
+    request: &RequestId,
+    body: Digest,
+) -> Result<Option<Id>, StoreError> {
+    let key = request_key(kind, owner, request);
+    let Some(found) = requests.get(key.as_str()).map_err(fault)? else { return Ok(None) };
+    let record: RequestRecord = codec::decode(found.value())?;
+    record.made_by(request, body).map(Some)
 }
 
 fn record<T: serde::de::DeserializeOwned>(

@@ -1,15 +1,11 @@
 //! The tables of the file, and the transaction that a batch of operations shares.
 
-use likeness_shared::ids::{Digest, Fence, PersonId, TaskId};
-use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
-use serde::{Deserialize, Serialize};
+use redb::{Table, TableDefinition, WriteTransaction};
 
-use super::codec;
 use super::faults::fault;
-use crate::store::record::{PersonRecord, StoreTime, TaskRecord};
+use crate::store::record::{StoreTime, TaskRecord};
+pub(super) use crate::store::workspace::Id;
 use crate::store::{StoreError, StoreTimes, TaskEvent};
-
-pub(super) type Id = [u8; 16];
 
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 pub(super) const TASKS: TableDefinition<Id, &[u8]> = TableDefinition::new("tasks");
@@ -38,13 +34,6 @@ pub(super) const PEOPLE_BY_NAME: TableDefinition<(&str, &str, &str), Id> =
 pub(super) const FORMAT_KEY: &str = "format";
 pub(super) const TIME_KEY: &str = "last_time_us";
 pub(super) const NUMBER_KEY: &str = "last_number";
-
-/// What a request id was used for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct RequestRecord {
-    pub(super) body: Digest,
-    pub(super) made: Id,
-}
 
 /// All tables of one write transaction, and what its operations leave to be done after the commit.
 pub(super) struct Tables<'t> {
@@ -100,60 +89,8 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// The next number of a counter in `META`.
-    pub(super) fn next_number(&mut self) -> Result<u64, StoreError> {
-        let last = self.meta.get(NUMBER_KEY).map_err(fault)?.map_or(0, |guard| guard.value());
-        self.meta.insert(NUMBER_KEY, last + 1).map_err(fault)?;
-        self.dirty = true;
-        Ok(last + 1)
-    }
-
-    pub(super) fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
-        let found = self.tasks.get(id.to_bytes()).map_err(fault)?;
-        found.map(|guard| codec::decode(guard.value())).transpose()
-    }
-
-    pub(super) fn task(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
-        self.find_task(id)?.ok_or_else(|| StoreError::NotFound { kind: "task", id: id.to_string() })
-    }
-
-    pub(super) fn person(&self, id: PersonId) -> Result<PersonRecord, StoreError> {
-        let found = self.people.get(id.to_bytes()).map_err(fault)?;
-        let found = found.map(|guard| codec::decode(guard.value())).transpose()?;
-        found.ok_or_else(|| StoreError::NotFound { kind: "person", id: id.to_string() })
-    }
-
-    pub(super) fn put_checkpoint(&mut self, id: TaskId, checkpoint: &[u8]) -> Result<(), StoreError> {
-        self.checkpoints.insert(id.to_bytes(), checkpoint).map_err(fault)?;
-        self.dirty = true;
-        Ok(())
-    }
-
-    pub(super) fn drop_checkpoint(&mut self, id: TaskId) -> Result<(), StoreError> {
-        self.dirty |= self.checkpoints.remove(id.to_bytes()).map_err(fault)?.is_some();
-        Ok(())
-    }
-
-    /// The tasks that a worker holds.
-    pub(super) fn held_by(&self, worker: &str) -> Result<Vec<TaskId>, StoreError> {
-        let range = self.held.range((worker, [0; 16])..=(worker, [u8::MAX; 16])).map_err(fault)?;
-        let ids = range.map(|row| row.map(|(key, _)| TaskId::from_bytes(key.value().1)).map_err(fault));
-        ids.collect()
-    }
-
-    /// Notes the change from `old` to `new` for those who watch.
+    /// Notes the change to `new` for those who watch.
     pub(super) fn tell(&mut self, new: &TaskRecord) {
-        self.events.push(TaskEvent {
-            task: new.id,
-            revision: new.revision,
-            state: new.state.wire(),
-            held_by: new.state.tenure().map(|tenure| (tenure.worker.clone(), tenure.fence)),
-            cancel_requested: new.cancel_requested,
-        });
+        self.events.push(TaskEvent::of(new));
     }
-}
-
-/// Whether `(task, fence)` is among `held`.
-pub(super) fn holds(held: &[(TaskId, Fence)], task: TaskId, fence: Fence) -> bool {
-    held.contains(&(task, fence))
 }

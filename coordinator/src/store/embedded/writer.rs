@@ -15,7 +15,7 @@ use super::faults::fault;
 use super::file::StoreFile;
 use super::tables::{TIME_KEY, Tables};
 use crate::store::record::StoreTime;
-use crate::store::{StoreError, StoreTimes, TaskEvent};
+use crate::store::{StoreError, StoreEvent, StoreTimes, TaskEvent};
 
 /// Operations that share a commit, at most.
 const BATCH: usize = 256;
@@ -82,7 +82,7 @@ pub(super) struct Writer {
     pub(super) times: StoreTimes,
     pub(super) clock: StoreClock,
     pub(super) last_time: StoreTime,
-    pub(super) events: broadcast::Sender<TaskEvent>,
+    pub(super) events: broadcast::Sender<StoreEvent>,
     pub(super) tried_reopen: Option<Instant>,
 }
 
@@ -116,7 +116,7 @@ impl Writer {
             Ok(events) => {
                 for event in events {
                     // nobody need be listening
-                    drop(self.events.send(event));
+                    drop(self.events.send(StoreEvent::Changed(event)));
                 }
                 Ok(())
             }

@@ -1,111 +1,161 @@
-//! The embedded store, against real files.
+//! The embedded store, against real files: what every store must do, files that cannot be opened, disks that fill up.
 
-mod faults;
-mod random;
-mod scenarios;
-
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use likeness_shared::ids::{Digest, Fence, Incarnation, RequestId, TaskId, WorkerId};
-use likeness_shared::proto::{GenerationSpec, InversionSpec, Progress};
+use async_trait::async_trait;
+use proptest::prelude::*;
+use redb::{Database, StorageBackend};
 
-use crate::store::record::{Outcome, Owner, Spec};
-use crate::store::transition::{AttemptEnd, AttemptSettlement};
-use crate::store::{
-    Claimant, Claimed, EmbeddedStore, LearnedPerson, NewTask, Settlement, StoreClock, StoreTimes, TaskBeat,
-};
+use crate::store::conformance::{Bench, clock, conformance_tests, generation, random, times};
+use crate::store::embedded::file::{FORMAT, StoreFile};
+use crate::store::embedded::tables::{FORMAT_KEY, META};
+use crate::store::embedded::*;
+use crate::store::invariants::of_snapshot;
 
-const TTL: Duration = Duration::from_secs(10);
+/// A file, and the clock of the store in it.
+pub(in crate::store) struct FileBench {
+    folder: tempfile::TempDir,
+    clock: Arc<AtomicU64>,
+}
 
-fn times() -> StoreTimes {
-    StoreTimes {
-        lease_ttl: TTL,
-        request_ids: Duration::from_secs(24 * 3600),
-        ended_tasks: Duration::from_secs(30 * 24 * 3600),
+impl FileBench {
+    pub(in crate::store) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), clock: clock() }
     }
 }
 
-/// A clock that stands still until told otherwise.
-fn clock() -> Arc<AtomicU64> {
-    Arc::new(AtomicU64::new(1_000_000_000))
-}
+#[async_trait]
+impl Bench for FileBench {
+    fn clock(&self) -> &Arc<AtomicU64> {
+        &self.clock
+    }
 
-fn advance(clock: &AtomicU64, by: Duration) {
-    clock.fetch_add(u64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    async fn open(&self) -> Arc<dyn TaskStore> {
+        Arc::new(open(self.folder.path(), &self.clock))
+    }
 }
 
 fn open(folder: &Path, clock: &Arc<AtomicU64>) -> EmbeddedStore {
     EmbeddedStore::open(&folder.join("store.redb"), times(), StoreClock::Manual(Arc::clone(clock))).unwrap()
 }
 
-fn owner(user: &str) -> Owner {
-    Owner { tenant: "acme".parse().unwrap(), user: user.parse().unwrap() }
-}
+conformance_tests!(FileBench::new());
 
-fn worker(name: &str) -> WorkerId {
-    name.parse().unwrap()
-}
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
-fn incarnation(name: &str) -> Incarnation {
-    name.parse().unwrap()
-}
-
-fn claimant(name: &str) -> Claimant {
-    Claimant { worker: worker(name), incarnation: incarnation("first"), pools: vec![String::new()] }
-}
-
-fn generation(user: &str, request: &str) -> NewTask {
-    let spec = GenerationSpec { prompt: request.to_owned(), ..GenerationSpec::default() };
-    NewTask {
-        owner: owner(user),
-        request: request.parse::<RequestId>().unwrap(),
-        body: Digest::of(request.as_bytes()),
-        spec: Spec::Generation(spec),
+    #[test]
+    fn invariants_hold_over_random_lives(steps in prop::collection::vec(random::step(), 1..90)) {
+        random::block_on(random::live(&FileBench::new(), steps));
     }
 }
 
-fn inversion(user: &str, request: &str, name: &str) -> NewTask {
-    let spec = InversionSpec {
-        person_name: name.to_owned(),
-        placeholder: "sks".to_owned(),
-        ..InversionSpec::default()
+#[test]
+fn a_file_in_use_is_said() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let path = folder.path().join("store.redb");
+    let _first = open(folder.path(), &clock);
+    let second = EmbeddedStore::open(&path, times(), StoreClock::Manual(clock)).unwrap_err();
+    assert_eq!(second, StoreError::InUse { path });
+    assert!(second.to_string().contains("in use by another coordinator"), "{second}");
+}
+
+#[test]
+fn a_newer_format_is_refused_and_left_alone() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let path = folder.path().join("store.redb");
+    drop(open(folder.path(), &clock));
+    {
+        let database = Database::open(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert(FORMAT_KEY, FORMAT + 1).unwrap();
+        transaction.commit().unwrap();
+    }
+    let error = EmbeddedStore::open(&path, times(), StoreClock::Manual(clock)).unwrap_err();
+    assert_eq!(error, StoreError::Newer { path, found: FORMAT + 1, known: FORMAT });
+}
+
+#[test]
+fn a_file_of_something_else_is_refused() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let path = folder.path().join("store.redb");
+    std::fs::write(&path, b"not a database, but long enough to be looked at twice".repeat(200)).unwrap();
+    let error = EmbeddedStore::open(&path, times(), StoreClock::Manual(clock)).unwrap_err();
+    assert!(matches!(error, StoreError::Open { .. }), "{error:?}");
+}
+
+/// A file on a disk that can be full.
+#[derive(Debug)]
+struct FullDisk {
+    file: File,
+    full: Arc<AtomicBool>,
+}
+
+impl FullDisk {
+    fn check(&self) -> std::io::Result<()> {
+        let full = self.full.load(Ordering::SeqCst);
+        if full { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for FullDisk {
+    fn len(&self) -> std::io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.file.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.check()?;
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.check()?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        self.check()?;
+        self.file.write_all_at(data, offset)
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_leaves_nothing_half_written_and_heals() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let full = Arc::new(AtomicBool::new(false));
+    let its_full = Arc::clone(&full);
+    let opener = move |path: &Path| {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
+        Database::builder().create_with_backend(FullDisk { file, full: Arc::clone(&its_full) })
     };
-    NewTask { spec: Spec::Inversion(spec), ..generation(user, request) }
-}
-
-fn beat(claimed: &Claimed, step: u32, checkpoint: &'static [u8]) -> TaskBeat {
-    TaskBeat {
-        task: claimed.task.id,
-        fence: claimed.fence,
-        progress: Some(Progress { step, total_steps: 100, ..Progress::default() }),
-        checkpoint: Bytes::from_static(checkpoint),
-    }
-}
-
-fn settlement(worker_name: &str, task: TaskId, fence: Fence, end: AttemptEnd) -> Settlement {
-    let digest = Digest::of(format!("{end:?}").as_bytes());
-    let inversion = matches!(end, AttemptEnd::Succeeded(Outcome::Inversion(_)));
-    Settlement {
-        task,
-        attempt: AttemptSettlement { worker: worker(worker_name), fence, digest, end, device_time_us: 5 },
-        person: inversion.then(|| LearnedPerson {
-            artifact: Digest::of(b"person"),
-            vectors: 2,
-            width: 64,
-            model_digest: String::new(),
-        }),
-        checkpoint: Bytes::new(),
-    }
-}
-
-fn failed(retryable: bool) -> AttemptEnd {
-    AttemptEnd::Failed {
-        code: "nan_loss".to_owned(),
-        message: "the loss is not a number".to_owned(),
-        retryable,
-    }
+    let file = StoreFile::with_opener(&folder.path().join("store.redb"), Box::new(opener));
+    let store = EmbeddedStore::open_file(file, times(), StoreClock::Manual(clock)).unwrap();
+    let kept = store.submit(generation("anna", "r1")).await.unwrap().task.id;
+    full.store(true, Ordering::SeqCst);
+    let refused = store.submit(generation("anna", "r2")).await.unwrap_err();
+    assert_eq!(refused, StoreError::DiskFull);
+    assert!(store.submit(generation("anna", "r3")).await.is_err(), "and again");
+    full.store(false, Ordering::SeqCst);
+    // the file is opened anew after a short pause
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let healed = loop {
+        match store.submit(generation("anna", "r2")).await {
+            Ok(submitted) => break submitted,
+            Err(error) if std::time::Instant::now() > deadline => panic!("did not heal: {error}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
+    assert!(!healed.repeated, "what was refused was not stored");
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(of_snapshot(&snapshot), Vec::<String>::new());
+    assert!(snapshot.tasks.contains_key(&kept) && snapshot.tasks.len() == 2);
 }

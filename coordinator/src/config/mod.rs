@@ -1,5 +1,7 @@
 //! The coordinator's configuration: every option, its default, and what makes it invalid.
 
+mod store;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use likeness_shared::limits::{MAX_ARTIFACT_BYTES, MAX_CHUNK_BYTES};
 use likeness_shared::telemetry::LogConfig;
 use serde::{Deserialize, Serialize};
+
+pub use store::{InvalidLocation, RedisConfig, StoreLocation};
 
 /// The port that a coordinator listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7878;
@@ -17,9 +21,12 @@ pub const DEFAULT_PORT: u16 = 7878;
 pub struct CoordinatorConfig {
     /// Where to listen; port 0 = any free one.
     pub listen: SocketAddr,
-    /// The file of the embedded task store; made if it is not there.
-    pub store: PathBuf,
-    /// The folder of the artifacts; made if it is not there.
+    /// The task store: the file of the embedded one (made if it is not there), for one coordinator; or
+    /// `redis://user:password@host:port/db`, for several.
+    pub store: StoreLocation,
+    /// What is expected of a store in Redis.
+    pub redis: RedisConfig,
+    /// The folder of the artifacts; made if it is not there. Coordinators of one fleet must have the same folder.
     pub artifacts: PathBuf,
     /// How long a lease lives without a beat.
     #[serde(with = "humantime_serde")]
@@ -98,7 +105,8 @@ impl Default for CoordinatorConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
-            store: PathBuf::from("likeness-data/store.redb"),
+            store: StoreLocation::File(PathBuf::from("likeness-data/store.redb")),
+            redis: RedisConfig::default(),
             artifacts: PathBuf::from("likeness-data/artifacts"),
             lease_ttl: Duration::from_secs(10),
             beat_interval: Duration::from_secs(2),
@@ -187,10 +195,12 @@ impl CoordinatorConfig {
         read.try_deserialize().map_err(refuse)
     }
 
-    /// Store and artifacts in one folder.
+    /// Artifacts, and the store unless it is in Redis, in one folder.
     #[must_use]
     pub fn with_data_folder(mut self, folder: &Path) -> Self {
-        self.store = folder.join("store.redb");
+        if matches!(self.store, StoreLocation::File(_)) {
+            self.store = StoreLocation::File(folder.join("store.redb"));
+        }
         self.artifacts = folder.join("artifacts");
         self
     }
@@ -238,6 +248,7 @@ impl CoordinatorConfig {
                 "must have room for one artifact of uploads.max_bytes".to_owned(),
             );
         }
+        self.redis.validate()?;
         if self.connections.max_concurrent_streams == 0 {
             return refuse("connections.max_concurrent_streams", "must be at least 1".to_owned());
         }

@@ -1,30 +1,29 @@
 //! What fleet life asks of the store, one story a test.
 
 use likeness_shared::proto::{GenerationResult, InversionResult, PersonBinding, TaskKind, TaskState};
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::*;
 use crate::store::invariants::of_snapshot;
 use crate::store::record::State;
 use crate::store::transition::{BeatVerdict, SettleVerdict};
-use crate::store::{PeopleFilter, StoreError, TaskFilter, TaskStore};
+use crate::store::{NewPerson, PeopleFilter, StoreError, StoreEvent, TaskEvent, TaskFilter};
 
 fn drawn() -> AttemptEnd {
     AttemptEnd::Succeeded(Outcome::Generation(GenerationResult::default()))
 }
 
-async fn assert_sound(store: &EmbeddedStore) {
+async fn assert_sound(store: &Arc<dyn TaskStore>) {
     assert_eq!(of_snapshot(&store.snapshot().await.unwrap()), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn a_request_id_makes_one_task_and_outlives_a_restart() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn a_request_id_makes_one_task_and_outlives_a_restart(bench: &dyn Bench) {
+    let store = bench.open().await;
     let first = store.submit(generation("anna", "r1")).await.unwrap();
     assert!(!first.repeated);
-    drop(store);
-    let store = open(folder.path(), &clock);
+    store.close().await;
+    let store = bench.open().await;
     let again = store.submit(generation("anna", "r1")).await.unwrap();
     assert!(again.repeated);
     assert_eq!(again.task.id, first.task.id);
@@ -32,26 +31,29 @@ async fn a_request_id_makes_one_task_and_outlives_a_restart() {
     assert!(matches!(store.submit(other_body).await, Err(StoreError::RequestReused { .. })));
     let other_user = store.submit(generation("bert", "r1")).await.unwrap();
     assert_ne!(other_user.task.id, first.task.id, "request ids are each user's own");
-    advance(&clock, Duration::from_secs(25 * 3600));
+    advance(bench.clock(), Duration::from_secs(25 * 3600));
     assert_eq!(store.sweep().await.unwrap().requests, 2);
     let reused = NewTask { body: Digest::of(b"other"), ..generation("anna", "r1") };
     assert!(!store.submit(reused).await.unwrap().repeated, "after a day the id is free again");
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn a_lost_workers_task_goes_on_from_its_checkpoint_under_a_higher_fence() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn a_lost_workers_task_goes_on_from_its_checkpoint_under_a_higher_fence(
+    bench: &dyn Bench,
+) {
+    let store = bench.open().await;
     let id = store.submit(generation("anna", "r1")).await.unwrap().task.id;
     let later = store.submit(generation("anna", "r2")).await.unwrap().task.id;
     let first = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
     assert_eq!(first.task.id, id);
     let verdicts = store.beat(worker("w1"), vec![beat(&first, 7, b"at seven")]).await.unwrap();
     assert_eq!(verdicts, [BeatVerdict::Renewed { cancel: false }]);
-    assert!(store.worker_lost(worker("w1"), incarnation("other")).await.unwrap().is_empty());
-    assert_eq!(store.worker_lost(worker("w1"), incarnation("first")).await.unwrap(), [id]);
-    assert!(store.worker_lost(worker("w1"), incarnation("first")).await.unwrap().is_empty(), "repeatable");
+    assert!(store.worker_lost(worker("w1"), incarnation("other"), Duration::ZERO).await.unwrap().is_empty());
+    assert_eq!(store.worker_lost(worker("w1"), incarnation("first"), Duration::ZERO).await.unwrap(), [id]);
+    assert!(
+        store.worker_lost(worker("w1"), incarnation("first"), Duration::ZERO).await.unwrap().is_empty(),
+        "repeatable"
+    );
 
     let second = store.claim(claimant("w2"), 1).await.unwrap().remove(0);
     assert_eq!(second.task.id, id, "it waits in front of {later}");
@@ -70,34 +72,32 @@ async fn a_lost_workers_task_goes_on_from_its_checkpoint_under_a_higher_fence() 
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn a_lease_without_beats_runs_out_and_a_restart_gives_it_a_whole_ttl() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn a_lease_without_beats_runs_out_and_a_restart_gives_it_a_whole_ttl(
+    bench: &dyn Bench,
+) {
+    let store = bench.open().await;
     let id = store.submit(generation("anna", "r1")).await.unwrap().task.id;
     let lease = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
-    advance(&clock, TTL - Duration::from_secs(1));
+    advance(bench.clock(), TTL - Duration::from_secs(1));
     assert!(store.expire_leases().await.unwrap().is_empty());
     store.beat(worker("w1"), vec![beat(&lease, 1, b"")]).await.unwrap();
-    advance(&clock, TTL - Duration::from_secs(1));
+    advance(bench.clock(), TTL - Duration::from_secs(1));
     assert!(store.expire_leases().await.unwrap().is_empty(), "the beat renewed it");
-    drop(store);
-    advance(&clock, Duration::from_secs(3600));
-    let store = open(folder.path(), &clock);
+    store.close().await;
+    advance(bench.clock(), Duration::from_secs(3600));
+    let store = bench.open().await;
     assert!(store.expire_leases().await.unwrap().is_empty(), "nobody could renew it meanwhile");
     let kept = store.readopt(worker("w1"), incarnation("first"), vec![(id, lease.fence)]).await.unwrap();
     assert_eq!(kept, [true]);
-    advance(&clock, TTL + Duration::from_secs(1));
+    advance(bench.clock(), TTL + Duration::from_secs(1));
     assert_eq!(store.expire_leases().await.unwrap(), [id]);
     let kept = store.readopt(worker("w1"), incarnation("first"), vec![(id, lease.fence)]).await.unwrap();
     assert_eq!(kept, [false]);
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn a_restarted_worker_process_loses_what_its_predecessor_held() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn a_restarted_worker_process_loses_what_its_predecessor_held(bench: &dyn Bench) {
+    let store = bench.open().await;
     let id = store.submit(generation("anna", "r1")).await.unwrap().task.id;
     store.claim(claimant("w1"), 1).await.unwrap();
     store.readopt(worker("w1"), incarnation("second"), Vec::new()).await.unwrap();
@@ -111,10 +111,8 @@ async fn a_restarted_worker_process_loses_what_its_predecessor_held() {
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn users_take_turns_and_a_flood_waits_behind_everyone() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn users_take_turns_and_a_flood_waits_behind_everyone(bench: &dyn Bench) {
+    let store = bench.open().await;
     for number in 0..5 {
         store.submit(generation("flood", &format!("f{number}"))).await.unwrap();
     }
@@ -140,10 +138,8 @@ async fn users_take_turns_and_a_flood_waits_behind_everyone() {
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn a_worker_gets_only_tasks_of_its_models() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn a_worker_gets_only_tasks_of_its_models(bench: &dyn Bench) {
+    let store = bench.open().await;
     let mut big = generation("anna", "big");
     if let Spec::Generation(spec) = &mut big.spec {
         spec.model = "big".to_owned();
@@ -158,17 +154,17 @@ async fn a_worker_gets_only_tasks_of_its_models() {
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn cancelling_ends_a_waiting_task_at_once_and_a_running_one_through_its_worker() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn cancelling_ends_a_waiting_task_at_once_and_a_running_one_through_its_worker(
+    bench: &dyn Bench,
+) {
+    let store = bench.open().await;
     let waiting = store.submit(generation("anna", "r1")).await.unwrap().task.id;
     assert_eq!(store.request_cancel(waiting).await.unwrap().state, State::Cancelled);
     let running = store.submit(generation("anna", "r2")).await.unwrap().task.id;
     let lease = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
     let mut events = store.events();
     assert!(store.request_cancel(running).await.unwrap().cancel_requested);
-    let event = events.recv().await.unwrap();
+    let event = next_event(&mut events).await;
     assert_eq!((event.cancel_requested, event.held_by), (true, Some((worker("w1"), lease.fence))));
     let verdicts = store.beat(worker("w1"), vec![beat(&lease, 3, b"")]).await.unwrap();
     assert_eq!(verdicts, [BeatVerdict::Renewed { cancel: true }]);
@@ -178,19 +174,19 @@ async fn cancelling_ends_a_waiting_task_at_once_and_a_running_one_through_its_wo
     let lost = store.submit(generation("anna", "r3")).await.unwrap().task.id;
     store.claim(claimant("w1"), 1).await.unwrap();
     store.request_cancel(lost).await.unwrap();
-    store.worker_lost(worker("w1"), incarnation("first")).await.unwrap();
+    store.worker_lost(worker("w1"), incarnation("first"), Duration::ZERO).await.unwrap();
     assert_eq!(store.task(lost).await.unwrap().state, State::Cancelled);
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn three_losses_on_two_workers_are_poison_and_application_failures_are_retried_twice() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn three_losses_on_two_workers_are_poison_and_application_failures_are_retried_twice(
+    bench: &dyn Bench,
+) {
+    let store = bench.open().await;
     let poison = store.submit(generation("anna", "r1")).await.unwrap().task.id;
     for name in ["w1", "w1", "w2"] {
         store.claim(claimant(name), 1).await.unwrap();
-        store.worker_lost(worker(name), incarnation("first")).await.unwrap();
+        store.worker_lost(worker(name), incarnation("first"), Duration::ZERO).await.unwrap();
     }
     let State::Quarantined(failure) = store.task(poison).await.unwrap().state else {
         panic!("not quarantined")
@@ -208,10 +204,8 @@ async fn three_losses_on_two_workers_are_poison_and_application_failures_are_ret
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn an_inversion_registers_its_person_in_the_same_step() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn an_inversion_registers_its_person_in_the_same_step(bench: &dyn Bench) {
+    let store = bench.open().await;
     let mut settled = Vec::new();
     for request in ["r1", "r2"] {
         store.submit(inversion("anna", request, "grandma")).await.unwrap();
@@ -249,10 +243,8 @@ async fn an_inversion_registers_its_person_in_the_same_step() {
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn lists_are_paged_newest_first_through_every_filter() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn lists_are_paged_newest_first_through_every_filter(bench: &dyn Bench) {
+    let store = bench.open().await;
     let mut submitted = Vec::new();
     for number in 0..6 {
         let user = if number % 2 == 0 { "anna" } else { "bert" };
@@ -291,24 +283,20 @@ async fn lists_are_paged_newest_first_through_every_filter() {
     assert!(store.list(inversions).await.unwrap().items.is_empty());
 }
 
-#[tokio::test]
-async fn ended_tasks_are_swept_after_their_time_and_only_they() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn ended_tasks_are_swept_after_their_time_and_only_they(bench: &dyn Bench) {
+    let store = bench.open().await;
     let ended = store.submit(generation("anna", "r1")).await.unwrap().task.id;
     store.request_cancel(ended).await.unwrap();
     let waiting = store.submit(generation("anna", "r2")).await.unwrap().task.id;
-    advance(&clock, Duration::from_secs(31 * 24 * 3600));
+    advance(bench.clock(), Duration::from_secs(31 * 24 * 3600));
     assert_eq!(store.sweep().await.unwrap().tasks, 1);
     assert!(matches!(store.task(ended).await, Err(StoreError::NotFound { .. })));
     assert!(store.task(waiting).await.is_ok());
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn events_come_once_a_revision_and_not_for_mere_renewals() {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let store = open(folder.path(), &clock);
+pub(in crate::store) async fn events_come_once_a_revision_and_not_for_mere_renewals(bench: &dyn Bench) {
+    let store = bench.open().await;
     let mut events = store.events();
     store.submit(generation("anna", "r1")).await.unwrap();
     let lease = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
@@ -316,12 +304,79 @@ async fn events_come_once_a_revision_and_not_for_mere_renewals() {
     store.beat(worker("w1"), vec![TaskBeat { progress: None, ..beat(&lease, 1, b"") }]).await.unwrap();
     store.settle(settlement("w1", lease.task.id, lease.fence, drawn())).await.unwrap();
     let mut revisions = Vec::new();
-    loop {
-        match events.try_recv() {
-            Ok(event) => revisions.push(event.revision),
-            Err(TryRecvError::Empty) => break,
-            Err(error) => panic!("{error}"),
-        }
+    while revisions.len() < 4 {
+        revisions.push(next_event(&mut events).await.revision);
     }
     assert_eq!(revisions, [1, 2, 3, 4]);
+    // whatever came too much would have come before the event of another task
+    let last = store.submit(generation("anna", "r2")).await.unwrap().task.id;
+    assert_eq!(next_event(&mut events).await.task, last);
+    assert_eq!(events.try_recv(), Err(TryRecvError::Empty));
+}
+
+/// The next change; it comes soon.
+async fn next_event(events: &mut broadcast::Receiver<StoreEvent>) -> TaskEvent {
+    match tokio::time::timeout(Duration::from_secs(20), events.recv()).await.unwrap().unwrap() {
+        StoreEvent::Changed(event) => event,
+        StoreEvent::Missed => panic!("events were missed"),
+    }
+}
+
+pub(in crate::store) async fn a_worker_that_renewed_its_lease_elsewhere_is_not_lost(bench: &dyn Bench) {
+    let grace = Duration::from_secs(1);
+    let store = bench.open().await;
+    store.submit(generation("anna", "r1")).await.unwrap();
+    let lease = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
+    // the connection ends here, and another coordinator is reached within the grace
+    advance(bench.clock(), Duration::from_millis(400));
+    let held = vec![(lease.task.id, lease.fence)];
+    assert_eq!(store.readopt(worker("w1"), incarnation("first"), held).await.unwrap(), [true]);
+    advance(bench.clock(), Duration::from_millis(600));
+    assert!(store.worker_lost(worker("w1"), incarnation("first"), grace).await.unwrap().is_empty());
+    advance(bench.clock(), grace);
+    let lost = store.worker_lost(worker("w1"), incarnation("first"), grace).await.unwrap();
+    assert_eq!(lost, [lease.task.id]);
+    assert_sound(&store).await;
+}
+
+pub(in crate::store) async fn people_are_paged_in_the_order_of_user_and_name(bench: &dyn Bench) {
+    let store = bench.open().await;
+    for (user, name) in [("bert", "aunt"), ("anna", "uncle"), ("anna-b", "me"), ("anna", "aunt")] {
+        let imported = store.import_person(person(user, name, name)).await.unwrap();
+        let again = store.import_person(person(user, name, name)).await.unwrap();
+        assert_eq!(imported, again, "repeatable");
+    }
+    let taken = NewPerson { request: "another".parse().unwrap(), ..person("anna", "aunt", "aunt") };
+    assert!(matches!(store.import_person(taken).await, Err(StoreError::NameTaken { .. })));
+    let everyone = PeopleFilter { tenant: owner("anna").tenant, user: None, after: None, page_size: 3 };
+    let first = store.list_people(everyone.clone()).await.unwrap();
+    let last = first.items.last().unwrap();
+    let after = Some((last.owner.user.clone(), last.name.clone()));
+    let second = store.list_people(PeopleFilter { after, ..everyone.clone() }).await.unwrap();
+    let names: Vec<String> = first
+        .items
+        .iter()
+        .chain(&second.items)
+        .map(|person| format!("{} {}", person.owner.user, person.name))
+        .collect();
+    assert_eq!(names, ["anna aunt", "anna uncle", "anna-b me", "bert aunt"]);
+    assert!(first.more && !second.more);
+    let of_anna = PeopleFilter { user: Some("anna".parse().unwrap()), ..everyone };
+    let of_anna = store.list_people(of_anna).await.unwrap();
+    assert_eq!((of_anna.items.len(), of_anna.more), (2, false));
+    let known = of_anna.items.first().unwrap();
+    assert_eq!(store.person(known.id).await.unwrap(), *known);
+    assert_sound(&store).await;
+}
+
+pub(in crate::store) async fn a_closed_store_refuses(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let id = store.submit(generation("anna", "r1")).await.unwrap().task.id;
+    store.close().await;
+    store.close().await;
+    let refused = store.submit(generation("anna", "r2")).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable { .. }), "{refused:?}");
+    let store = bench.open().await;
+    assert_eq!(store.task(id).await.unwrap().state, State::Queued);
+    assert_eq!(store.snapshot().await.unwrap().tasks.len(), 1);
 }

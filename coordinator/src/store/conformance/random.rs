@@ -3,33 +3,74 @@
 
 use std::collections::BTreeMap;
 
-use likeness_shared::proto::{GenerationResult, InversionResult};
+use likeness_shared::proto::{GenerationResult, InversionResult, PersonBinding};
 use proptest::prelude::*;
 use tokio::sync::broadcast;
 
 use super::*;
+use crate::store::StoreEvent;
 use crate::store::invariants::{Snapshot, of_change, of_snapshot};
-use crate::store::record::{State, TaskRecord};
+use crate::store::record::{PersonRecord, State, TaskRecord};
 use crate::store::transition::{BeatVerdict, SettleVerdict};
-use crate::store::{TaskEvent, TaskStore};
 
+/// Between two steps.
+const TICK: Duration = Duration::from_millis(1);
+/// For a change to be told.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Something that happens to a fleet.
 #[derive(Debug, Clone)]
-enum Step {
-    Submit { user: u8, request: u8, inversion: bool },
-    Claim { worker: u8, most: usize },
-    Beat { lease: usize, step: u32, checkpoint: bool },
-    Settle { lease: usize, end: u8, times: u8 },
-    WorkerLost { worker: u8 },
-    Undelivered { lease: usize },
-    Readopt { worker: u8, restarted: bool, held: usize },
-    Cancel { task: usize },
-    Pass { seconds: u64 },
+pub(in crate::store) enum Step {
+    /// A generation draws the newest person of the user, if there is one.
+    Submit {
+        user: u8,
+        request: u8,
+        inversion: bool,
+    },
+    Claim {
+        worker: u8,
+        most: usize,
+    },
+    Beat {
+        lease: usize,
+        step: u32,
+        checkpoint: bool,
+    },
+    Settle {
+        lease: usize,
+        end: u8,
+        times: u8,
+    },
+    WorkerLost {
+        worker: u8,
+    },
+    Undelivered {
+        lease: usize,
+    },
+    Readopt {
+        worker: u8,
+        restarted: bool,
+        held: usize,
+    },
+    Cancel {
+        task: usize,
+    },
+    Import {
+        user: u8,
+        request: u8,
+    },
+    DeletePerson {
+        person: usize,
+    },
+    Pass {
+        seconds: u64,
+    },
     Expire,
     Sweep,
     Restart,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(in crate::store) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..3u8, 0..12u8, any::<bool>())
             .prop_map(|(user, request, inversion)| Step::Submit { user, request, inversion }),
@@ -42,6 +83,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..3u8, any::<bool>(), 0..12usize)
             .prop_map(|(worker, restarted, held)| Step::Readopt { worker, restarted, held }),
         2 => (0..12usize).prop_map(|task| Step::Cancel { task }),
+        1 => (0..3u8, 0..3u8).prop_map(|(user, request)| Step::Import { user, request }),
+        1 => (0..4usize).prop_map(|person| Step::DeletePerson { person }),
         2 => (0..15u64).prop_map(|seconds| Step::Pass { seconds }),
         2 => Just(Step::Expire),
         1 => Just(Step::Sweep),
@@ -50,11 +93,10 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// The store, and all that a fleet remembers of it.
-struct Life {
-    folder: tempfile::TempDir,
-    clock: Arc<AtomicU64>,
-    store: EmbeddedStore,
-    events: broadcast::Receiver<TaskEvent>,
+pub(in crate::store) struct Life<'b> {
+    bench: &'b dyn Bench,
+    pub(super) store: Arc<dyn TaskStore>,
+    events: broadcast::Receiver<StoreEvent>,
     revisions: BTreeMap<TaskId, u64>,
     tasks: Vec<TaskId>,
     leases: Vec<(String, TaskId, Fence)>,
@@ -64,17 +106,16 @@ struct Life {
     /// The checkpoint that the next attempt must begin with.
     checkpoints: BTreeMap<TaskId, Bytes>,
     beats: u64,
-    before: Snapshot,
+    /// The store as the newest check has seen it.
+    pub(super) before: Snapshot,
 }
 
-impl Life {
-    fn begin() -> Self {
-        let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-        let store = open(folder.path(), &clock);
+impl<'b> Life<'b> {
+    pub(in crate::store) async fn begin(bench: &'b dyn Bench) -> Self {
+        let store = bench.open().await;
         let events = store.events();
         Self {
-            folder,
-            clock,
+            bench,
             store,
             events,
             revisions: BTreeMap::new(),
@@ -93,12 +134,32 @@ impl Life {
         self.leases.len().checked_sub(index + 1).map(|index| self.leases[index].clone())
     }
 
-    async fn take(&mut self, step: Step) {
+    /// People, oldest first.
+    fn people(&self) -> Vec<&PersonRecord> {
+        let mut people: Vec<&PersonRecord> = self.before.people.values().collect();
+        people.sort_by_key(|person| person.created);
+        people
+    }
+
+    /// A generation of the user's newest person, with a body of its own.
+    fn drawing(&self, user: &str, request: &str) -> NewTask {
+        let mut new = generation(user, request);
+        let newest = self.people().into_iter().rfind(|person| person.owner == new.owner);
+        if let (Spec::Generation(spec), Some(person)) = (&mut new.spec, newest) {
+            let person_id = person.id.to_string();
+            spec.people = vec![PersonBinding { placeholder: String::new(), person_id }];
+        }
+        new
+    }
+
+    pub(super) async fn take(&mut self, step: Step) {
+        // every store that lives this life sees the same time at the same step
+        advance(self.bench.clock(), TICK);
         match step {
             Step::Submit { user, request, inversion: learn } => {
                 let (user, request) = (format!("u{user}"), format!("r{request}"));
                 let new =
-                    if learn { inversion(&user, &request, "name") } else { generation(&user, &request) };
+                    if learn { inversion(&user, &request, "name") } else { self.drawing(&user, &request) };
                 if let Ok(submitted) = self.store.submit(new).await
                     && !submitted.repeated
                 {
@@ -124,7 +185,10 @@ impl Life {
                 }
             }
             Step::WorkerLost { worker: number } => {
-                self.store.worker_lost(worker(&format!("w{number}")), incarnation("first")).await.unwrap();
+                self.store
+                    .worker_lost(worker(&format!("w{number}")), incarnation("first"), Duration::ZERO)
+                    .await
+                    .unwrap();
             }
             Step::Undelivered { lease } => {
                 let Some((name, task, fence)) = self.lease(lease) else { return };
@@ -145,10 +209,21 @@ impl Life {
                     self.store.request_cancel(*id).await.unwrap();
                 }
             }
-            Step::Pass { seconds } => advance(&self.clock, Duration::from_secs(seconds)),
+            Step::Import { user, request } => {
+                let (user, request) = (format!("u{user}"), format!("r{request}"));
+                // the name may be taken, and the id of the request may be that of a person deleted since
+                drop(self.store.import_person(person(&user, "name", &request)).await);
+            }
+            Step::DeletePerson { person } => {
+                let people = self.people();
+                if let Some(person) = people.get(person) {
+                    self.store.delete_person(person.id).await.unwrap();
+                }
+            }
+            Step::Pass { seconds } => advance(self.bench.clock(), Duration::from_secs(seconds)),
             Step::Expire => drop(self.store.expire_leases().await.unwrap()),
             Step::Sweep => drop(self.store.sweep().await.unwrap()),
-            Step::Restart => self.restart(),
+            Step::Restart => self.restart().await,
         }
     }
 
@@ -208,26 +283,39 @@ impl Life {
         }
     }
 
-    fn restart(&mut self) {
-        self.drain_events();
-        self.store.close();
-        self.store = open(self.folder.path(), &self.clock);
+    async fn restart(&mut self) {
+        self.store.close().await;
+        self.store = self.bench.open().await;
         self.events = self.store.events();
+        // every event of the old store was waited for; what the restart itself changes has no revision
     }
 
-    /// Every revision is told once, in order.
-    fn drain_events(&mut self) {
+    /// Every revision is told once, in order, and soon.
+    async fn await_events(&mut self, after: &Snapshot, step: &Step) {
+        let told = |revisions: &BTreeMap<TaskId, u64>| {
+            after.tasks.values().all(|task| revisions.get(&task.id) >= Some(&task.revision))
+        };
+        while !told(&self.revisions) {
+            let event = tokio::time::timeout(SOON, self.events.recv()).await;
+            let event = event.unwrap_or_else(|_| panic!("a revision was not told after {step:?}")).unwrap();
+            self.note(event);
+        }
         while let Ok(event) = self.events.try_recv() {
-            let last = self.revisions.entry(event.task).or_default();
-            *last += 1;
-            assert_eq!(event.revision, *last, "events of {} skip or repeat a revision", event.task);
+            self.note(event);
         }
     }
 
-    async fn check(&mut self, step: &Step) {
+    fn note(&mut self, event: StoreEvent) {
+        let StoreEvent::Changed(event) = event else { panic!("events were missed") };
+        let last = self.revisions.entry(event.task).or_default();
+        *last += 1;
+        assert_eq!(event.revision, *last, "events of {} skip or repeat a revision", event.task);
+    }
+
+    pub(super) async fn check(&mut self, step: &Step) {
         let after = self.store.snapshot().await.unwrap();
         assert_eq!(of_snapshot(&after), Vec::<String>::new(), "after {step:?}");
-        self.drain_events();
+        self.await_events(&after, step).await;
         for (id, task) in &after.tasks {
             assert_eq!(self.revisions.get(id), Some(&task.revision), "revision and events of {id}, {step:?}");
             self.check_task(self.before.tasks.get(id), task, step);
@@ -262,18 +350,18 @@ fn holds(task: &TaskRecord, name: &str, fence: Fence) -> bool {
     task.state.tenure().is_some_and(|tenure| tenure.worker.as_str() == name && tenure.fence == fence)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
-
-    #[test]
-    fn invariants_hold_over_random_lives(steps in prop::collection::vec(step(), 1..90)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let mut life = Life::begin();
-            for step in steps {
-                life.take(step.clone()).await;
-                life.check(&step).await;
-            }
-        });
+/// Lives through every step.
+pub(in crate::store) async fn live(bench: &dyn Bench, steps: Vec<Step>) {
+    let mut life = Life::begin(bench).await;
+    for step in steps {
+        life.take(step.clone()).await;
+        life.check(&step).await;
     }
+    life.store.close().await;
+}
+
+/// Runs a life to its end.
+pub(in crate::store) fn block_on(life: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(life);
 }

@@ -1,0 +1,159 @@
+//! What every store must do: the same stories and the same random lives, run against each implementation.
+//!
+//! A [`Bench`] opens the store under test, over and over, with a clock that a test sets. `conformance_tests!` makes the
+//! stories into tests of one bench; `random.rs` runs random lives on one store, `side_by_side.rs` on two.
+
+pub(super) mod random;
+pub(super) mod scenarios;
+pub(super) mod side_by_side;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use likeness_shared::ids::{Digest, Fence, Incarnation, RequestId, TaskId, WorkerId};
+use likeness_shared::proto::{GenerationSpec, InversionSpec, Progress};
+
+use crate::store::record::{Outcome, Owner, Spec};
+use crate::store::transition::{AttemptEnd, AttemptSettlement};
+use crate::store::{
+    Claimant, Claimed, LearnedPerson, NewPerson, NewTask, Settlement, StoreTimes, TaskBeat, TaskStore,
+};
+
+pub(super) const TTL: Duration = Duration::from_secs(10);
+
+pub(super) fn times() -> StoreTimes {
+    StoreTimes {
+        lease_ttl: TTL,
+        request_ids: Duration::from_secs(24 * 3600),
+        ended_tasks: Duration::from_secs(30 * 24 * 3600),
+    }
+}
+
+/// A clock that stands still until told otherwise.
+pub(super) fn clock() -> Arc<AtomicU64> {
+    Arc::new(AtomicU64::new(1_000_000_000))
+}
+
+pub(super) fn advance(clock: &AtomicU64, by: Duration) {
+    clock.fetch_add(u64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+}
+
+/// A store's storage and clock, which outlive every opening of the store.
+#[async_trait]
+pub(super) trait Bench: Send + Sync {
+    fn clock(&self) -> &Arc<AtomicU64>;
+    async fn open(&self) -> Arc<dyn TaskStore>;
+}
+
+/// Every story as a test of the bench that the expression makes.
+macro_rules! conformance_tests {
+    ($bench:expr) => {
+        $crate::store::conformance::conformance_tests!($bench;
+            a_request_id_makes_one_task_and_outlives_a_restart,
+            a_lost_workers_task_goes_on_from_its_checkpoint_under_a_higher_fence,
+            a_worker_that_renewed_its_lease_elsewhere_is_not_lost,
+            a_lease_without_beats_runs_out_and_a_restart_gives_it_a_whole_ttl,
+            a_restarted_worker_process_loses_what_its_predecessor_held,
+            users_take_turns_and_a_flood_waits_behind_everyone,
+            a_worker_gets_only_tasks_of_its_models,
+            cancelling_ends_a_waiting_task_at_once_and_a_running_one_through_its_worker,
+            three_losses_on_two_workers_are_poison_and_application_failures_are_retried_twice,
+            an_inversion_registers_its_person_in_the_same_step,
+            lists_are_paged_newest_first_through_every_filter,
+            people_are_paged_in_the_order_of_user_and_name,
+            ended_tasks_are_swept_after_their_time_and_only_they,
+            events_come_once_a_revision_and_not_for_mere_renewals,
+            a_closed_store_refuses,
+        );
+    };
+    ($bench:expr; $($story:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $story() {
+                $crate::store::conformance::scenarios::$story(&$bench).await;
+            }
+        )*
+    };
+}
+pub(super) use conformance_tests;
+
+pub(super) fn owner(user: &str) -> Owner {
+    Owner { tenant: "acme".parse().unwrap(), user: user.parse().unwrap() }
+}
+
+pub(super) fn worker(name: &str) -> WorkerId {
+    name.parse().unwrap()
+}
+
+pub(super) fn incarnation(name: &str) -> Incarnation {
+    name.parse().unwrap()
+}
+
+pub(super) fn claimant(name: &str) -> Claimant {
+    Claimant { worker: worker(name), incarnation: incarnation("first"), pools: vec![String::new()] }
+}
+
+pub(super) fn generation(user: &str, request: &str) -> NewTask {
+    let spec = GenerationSpec { prompt: request.to_owned(), ..GenerationSpec::default() };
+    NewTask {
+        owner: owner(user),
+        request: request.parse::<RequestId>().unwrap(),
+        body: Digest::of(request.as_bytes()),
+        spec: Spec::Generation(spec),
+    }
+}
+
+pub(super) fn inversion(user: &str, request: &str, name: &str) -> NewTask {
+    let spec = InversionSpec {
+        person_name: name.to_owned(),
+        placeholder: "sks".to_owned(),
+        ..InversionSpec::default()
+    };
+    NewTask { spec: Spec::Inversion(spec), ..generation(user, request) }
+}
+
+pub(super) fn beat(claimed: &Claimed, step: u32, checkpoint: &'static [u8]) -> TaskBeat {
+    TaskBeat {
+        task: claimed.task.id,
+        fence: claimed.fence,
+        progress: Some(Progress { step, total_steps: 100, ..Progress::default() }),
+        checkpoint: Bytes::from_static(checkpoint),
+    }
+}
+
+pub(super) fn settlement(worker_name: &str, task: TaskId, fence: Fence, end: AttemptEnd) -> Settlement {
+    let digest = Digest::of(format!("{end:?}").as_bytes());
+    let inversion = matches!(end, AttemptEnd::Succeeded(Outcome::Inversion(_)));
+    Settlement {
+        task,
+        attempt: AttemptSettlement { worker: worker(worker_name), fence, digest, end, device_time_us: 5 },
+        person: inversion.then(learned),
+        checkpoint: Bytes::new(),
+    }
+}
+
+pub(super) fn failed(retryable: bool) -> AttemptEnd {
+    AttemptEnd::Failed {
+        code: "nan_loss".to_owned(),
+        message: "the loss is not a number".to_owned(),
+        retryable,
+    }
+}
+
+pub(super) fn person(user: &str, name: &str, request: &str) -> NewPerson {
+    NewPerson {
+        owner: owner(user),
+        request: format!("import-{request}").parse().unwrap(),
+        body: Digest::of(name.as_bytes()),
+        name: name.parse().unwrap(),
+        placeholder: "sks".to_owned(),
+        learned: learned(),
+    }
+}
+
+fn learned() -> LearnedPerson {
+    LearnedPerson { artifact: Digest::of(b"person"), vectors: 2, width: 64, model_digest: String::new() }
+}

@@ -1,0 +1,211 @@
+//! The operations on tasks, the same for every store: read the record, ask the state machine, write record and
+//! indexes.
+//!
+//! An operation that refuses has written nothing; one that meets a fault gives its whole step up.
+
+use std::time::Duration;
+
+use likeness_shared::ids::{Fence, Incarnation, TaskId, WorkerId};
+use likeness_shared::proto::InversionResult;
+
+use super::people::{register_learned, require_name_free, resolve_people};
+use super::record::{Outcome, Spec, State, StoreTime, TaskRecord};
+use super::transition::{AttemptEnd, BeatVerdict, Refusal, SettleVerdict};
+use super::workspace::Workspace;
+use super::{Claimant, Claimed, NewTask, Settlement, StoreError, Submitted, TaskBeat};
+
+/// Request ids of submits.
+pub(super) const SUBMITS: &str = "task";
+
+pub(super) fn submit(step: &mut impl Workspace, new: &NewTask) -> Result<Submitted, StoreError> {
+    if let Some(made) = step.request_seen(SUBMITS, &new.owner, &new.request, new.body)? {
+        return Ok(Submitted { task: step.task(TaskId::from_bytes(made))?, repeated: true });
+    }
+    if let Spec::Inversion(spec) = &new.spec {
+        require_name_free(step, &new.owner, &spec.person_name)?;
+    }
+    let number = step.next_number()?;
+    let id = TaskId::generate();
+    let task = TaskRecord::submitted(id, number, new.owner.clone(), new.spec.clone(), step.now());
+    step.put_task(None, &task)?;
+    step.remember_request(SUBMITS, &task.owner, &new.request, new.body, id.to_bytes())?;
+    Ok(Submitted { task, repeated: false })
+}
+
+/// Leases a queued task. A generation whose person is gone fails here instead of starting: `None`.
+pub(super) fn lease(
+    step: &mut impl Workspace,
+    claimant: &Claimant,
+    id: TaskId,
+) -> Result<Option<Claimed>, StoreError> {
+    let old = step.task(id)?;
+    let mut task = old.clone();
+    let people = match resolve_people(step, &task)? {
+        Ok(people) => people,
+        Err(message) => {
+            task.fail_unstarted("person_gone", message, step.now())?;
+            step.put_task(Some(&old), &task)?;
+            return Ok(None);
+        }
+    };
+    let fence = task.lease(&claimant.worker, &claimant.incarnation, step.now(), step.lease_ttl())?;
+    step.put_task(Some(&old), &task)?;
+    let checkpoint = step.checkpoint(id)?;
+    Ok(Some(Claimed { task, fence, checkpoint, people }))
+}
+
+pub(super) fn beat(
+    step: &mut impl Workspace,
+    worker: &WorkerId,
+    beats: &[TaskBeat],
+) -> Result<Vec<BeatVerdict>, StoreError> {
+    beats.iter().map(|beat| beat_one(step, worker, beat)).collect()
+}
+
+fn beat_one(
+    step: &mut impl Workspace,
+    worker: &WorkerId,
+    beat: &TaskBeat,
+) -> Result<BeatVerdict, StoreError> {
+    let Some(old) = step.find_task(beat.task)? else { return Ok(BeatVerdict::Stale) };
+    let mut task = old.clone();
+    let verdict = task.beat(worker, beat.fence, beat.progress.clone(), step.now(), step.lease_ttl());
+    if verdict != BeatVerdict::Stale {
+        if !beat.checkpoint.is_empty() {
+            step.put_checkpoint(task.id, &beat.checkpoint)?;
+        }
+        step.put_task(Some(&old), &task)?;
+    }
+    Ok(verdict)
+}
+
+pub(super) fn settle(
+    step: &mut impl Workspace,
+    settlement: &Settlement,
+) -> Result<SettleVerdict, StoreError> {
+    let Some(old) = step.find_task(settlement.task)? else { return Ok(SettleVerdict::Stale) };
+    let mut task = old.clone();
+    let application_failure = matches!(settlement.attempt.end, AttemptEnd::Failed { .. });
+    let verdict = task.settle(settlement.attempt.clone(), step.now())?;
+    if verdict != SettleVerdict::Accepted {
+        return Ok(verdict);
+    }
+    if let State::Succeeded(Outcome::Inversion(result)) = &mut task.state {
+        let learned = settlement.person.clone().ok_or(Refusal::OutcomeMismatch)?;
+        let person = register_learned(step, &old, learned)?;
+        *result = InversionResult { person_id: person.to_string(), ..result.clone() };
+    }
+    if application_failure {
+        // the state that led to the failure may be its cause
+        step.drop_checkpoint(task.id)?;
+    } else if !settlement.checkpoint.is_empty() && !task.state.is_terminal() {
+        step.put_checkpoint(task.id, &settlement.checkpoint)?;
+    }
+    step.put_task(Some(&old), &task)?;
+    Ok(verdict)
+}
+
+pub(super) fn worker_lost(
+    step: &mut impl Workspace,
+    worker: &WorkerId,
+    incarnation: &Incarnation,
+    silent_for: Duration,
+) -> Result<Vec<TaskId>, StoreError> {
+    let mut lost = Vec::new();
+    // a later renewal means that the worker lives, and speaks to another coordinator
+    let renewed_after = step.now().plus(step.lease_ttl()).minus(silent_for);
+    for id in step.held_by(worker)? {
+        let old = step.task(id)?;
+        let gone = |tenure: &super::record::Tenure| {
+            tenure.incarnation == *incarnation && tenure.expires <= renewed_after
+        };
+        if old.state.tenure().is_some_and(gone) {
+            change(step, &old, |task, now| task.lose("the worker's connection ended", now))?;
+            lost.push(id);
+        }
+    }
+    Ok(lost)
+}
+
+pub(super) fn undelivered(
+    step: &mut impl Workspace,
+    worker: &WorkerId,
+    leases: &[(TaskId, Fence)],
+) -> Result<(), StoreError> {
+    for (id, fence) in leases {
+        let Some(old) = step.find_task(*id)? else { continue };
+        if old.state.tenure().is_some_and(|tenure| tenure.worker == *worker && tenure.fence == *fence) {
+            change(step, &old, TaskRecord::undelivered)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn readopt(
+    step: &mut impl Workspace,
+    worker: &WorkerId,
+    incarnation: &Incarnation,
+    held: &[(TaskId, Fence)],
+) -> Result<Vec<bool>, StoreError> {
+    for id in step.held_by(worker)? {
+        let old = step.task(id)?;
+        let Some(tenure) = old.state.tenure() else { continue };
+        if held.contains(&(id, tenure.fence)) {
+            continue;
+        }
+        if tenure.incarnation == *incarnation {
+            change(step, &old, TaskRecord::undelivered)?;
+        } else {
+            change(step, &old, |task, now| task.lose("the worker's process was replaced", now))?;
+        }
+    }
+    let mut verdicts = Vec::with_capacity(held.len());
+    for (id, fence) in held {
+        let Some(old) = step.find_task(*id)? else {
+            verdicts.push(false);
+            continue;
+        };
+        let mut task = old.clone();
+        let keep = task.readopt(worker, incarnation, *fence, step.now(), step.lease_ttl());
+        step.put_task(Some(&old), &task)?;
+        verdicts.push(keep);
+    }
+    Ok(verdicts)
+}
+
+pub(super) fn request_cancel(step: &mut impl Workspace, id: TaskId) -> Result<TaskRecord, StoreError> {
+    let old = step.task(id)?;
+    let mut task = old.clone();
+    task.request_cancel(step.now());
+    step.put_task(Some(&old), &task)?;
+    Ok(task)
+}
+
+/// Requeues a task whose lease has run out. False where its lease has not.
+pub(super) fn expire(step: &mut impl Workspace, id: TaskId) -> Result<bool, StoreError> {
+    let Some(old) = step.find_task(id)? else { return Ok(false) };
+    let now = step.now();
+    if old.state.tenure().is_none_or(|tenure| tenure.expires > now) {
+        return Ok(false);
+    }
+    change(step, &old, |task, now| task.lose("the lease expired", now))?;
+    Ok(true)
+}
+
+/// Gives a lease a whole TTL from now, after a time in which nobody could renew it.
+pub(super) fn extend_lease(step: &mut impl Workspace, id: TaskId) -> Result<(), StoreError> {
+    let Some(old) = step.find_task(id)? else { return Ok(()) };
+    let mut task = old.clone();
+    task.extend_lease(step.now().plus(step.lease_ttl()));
+    step.put_task(Some(&old), &task)
+}
+
+fn change(
+    step: &mut impl Workspace,
+    old: &TaskRecord,
+    transition: impl FnOnce(&mut TaskRecord, StoreTime) -> Result<(), Refusal>,
+) -> Result<(), StoreError> {
+    let mut task = old.clone();
+    transition(&mut task, step.now())?;
+    step.put_task(Some(old), &task)
+}

@@ -1,0 +1,146 @@
+//! A set of changes on its way to the commit script: what must still be as it was read, and what is to be written.
+
+use std::collections::HashMap;
+
+use likeness_shared::ids::TaskId;
+
+use super::events::Told;
+use super::keys::{Keys, queue_row};
+use crate::store::indexes::{IndexRows, owner_key};
+use crate::store::record::TaskRecord;
+use crate::store::{StoreError, TaskEvent, codec};
+
+/// Keys that the script knows by their place: this commit, meta, events, queue, turns, shares.
+const FIXED_KEYS: usize = 6;
+
+/// Changes in the order in which they are made.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    keys: Vec<String>,
+    numbers: HashMap<String, usize>,
+    arguments: Vec<Vec<u8>>,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.arguments.is_empty()
+    }
+
+    /// The number by which the script's arguments name a key.
+    fn number(&mut self, key: String) -> usize {
+        if let Some(number) = self.numbers.get(&key) {
+            return *number;
+        }
+        self.keys.push(key.clone());
+        let number = FIXED_KEYS + self.keys.len();
+        self.numbers.insert(key, number);
+        number
+    }
+
+    /// A command on one key.
+    pub(super) fn push(&mut self, command: &str, key: String, arguments: Vec<Vec<u8>>) {
+        let number = self.number(key);
+        self.arguments.push(command.into());
+        self.arguments.push(number.to_string().into());
+        self.arguments.push(arguments.len().to_string().into());
+        self.arguments.extend(arguments);
+    }
+
+    /// Tells a change of a task.
+    pub(super) fn tell(&mut self, keys: &Keys, task: &TaskRecord) -> Result<(), StoreError> {
+        let told = codec::encode(&Told::from(TaskEvent::of(task)))?;
+        self.push("TELL", keys.events(), vec![told]);
+        Ok(())
+    }
+
+    /// Moves a task from the rows of its old state to those of its new one.
+    pub(super) fn replace_rows(
+        &mut self,
+        keys: &Keys,
+        task: &TaskRecord,
+        before: &IndexRows,
+        after: &IndexRows,
+    ) {
+        let id = task.id.to_bytes().to_vec();
+        self.replace_timed(keys.leases(), before.lease, after.lease);
+        self.replace_timed(keys.ended(), before.ended, after.ended);
+        if before.held != after.held {
+            if let Some((worker, _)) = &before.held {
+                self.push("SREM", keys.held(worker), vec![id.clone()]);
+            }
+            if let Some((worker, _)) = &after.held {
+                self.push("SADD", keys.held(worker), vec![id.clone()]);
+            }
+        }
+        for row in before.listings.iter().filter(|row| !after.listings.contains(row)) {
+            self.push("ZREM", keys.listing(row), vec![id.clone()]);
+        }
+        for row in after.listings.iter().filter(|row| !before.listings.contains(row)) {
+            self.push("ZADD", keys.listing(row), vec![row.number.to_string().into(), id.clone()]);
+        }
+        if before.waiting != after.waiting || before.held.is_some() != after.held.is_some() {
+            self.move_in_queue(keys, task, before, after);
+        }
+    }
+
+    fn replace_timed(
+        &mut self,
+        key: String,
+        before: Option<(crate::store::record::StoreTime, TaskId)>,
+        after: Option<(crate::store::record::StoreTime, TaskId)>,
+    ) {
+        if before == after {
+            return;
+        }
+        match (before, after) {
+            (_, Some((time, id))) => {
+                self.push("ZADD", key, vec![time.0.to_string().into(), id.to_bytes().to_vec()]);
+            }
+            (Some((_, id)), None) => self.push("ZREM", key, vec![id.to_bytes().to_vec()]),
+            (None, None) => {}
+        }
+    }
+
+    /// The script keeps shares and turns: they count the leases of every task of the owner, not of this one alone.
+    fn move_in_queue(&mut self, keys: &Keys, task: &TaskRecord, before: &IndexRows, after: &IndexRows) {
+        let owner = owner_key(&task.owner);
+        let in_flight: &[u8] = match (before.held.is_some(), after.held.is_some()) {
+            (false, true) => b"1",
+            (true, false) => b"-1",
+            _ => b"0",
+        };
+        let mut arguments: Vec<Vec<u8>> = vec![owner.clone().into(), in_flight.into()];
+        for rows in [before, after] {
+            match &rows.waiting {
+                Some(row) => {
+                    arguments.push(queue_row(row, task.id));
+                    arguments.push(row.pool.clone().into());
+                }
+                None => arguments.extend([Vec::new(), Vec::new()]),
+            }
+        }
+        self.push("MOVE", keys.waiting(&owner), arguments);
+    }
+}
+
+/// What must still hold when the changes are made.
+#[derive(Debug)]
+pub(super) struct Guard {
+    pub(super) key: String,
+    pub(super) field: Vec<u8>,
+    /// Empty = no such field.
+    pub(super) value: Vec<u8>,
+}
+
+/// Keys after the fixed ones, and arguments: guards, then changes.
+pub(super) fn script_arguments(mut changes: Changes, guards: Vec<Guard>) -> (Vec<String>, Vec<Vec<u8>>) {
+    let made = std::mem::take(&mut changes.arguments);
+    let mut arguments: Vec<Vec<u8>> = vec![guards.len().to_string().into()];
+    for guard in guards {
+        arguments.push(changes.number(guard.key).to_string().into());
+        arguments.push(guard.field);
+        arguments.push(guard.value);
+    }
+    arguments.extend(made);
+    (changes.keys, arguments)
+}

@@ -1,0 +1,182 @@
+//! What is past its time: leases, ended tasks, request ids. Every coordinator looks, a bounded number at a time.
+//!
+//! After a time in which no coordinator could renew a lease (all of them were down, or the server was) leases are
+//! given a whole TTL more instead of being ended. A mark in the store says when a coordinator last looked.
+
+use likeness_shared::ids::TaskId;
+
+use super::RedisStore;
+use super::keys::read_task_id;
+use super::link::Exchange;
+use super::load::{read, values};
+use super::step::Want;
+use super::transactions::Terms;
+use crate::store::record::StoreTime;
+use crate::store::workspace::Workspace;
+use crate::store::{StoreError, Swept, operations};
+
+/// Tasks changed in one step.
+const AT_ONCE: usize = 64;
+/// Steps in one sweep or expiry.
+const STEPS: usize = 8;
+/// Leases outlive a silence of this part of their TTL.
+const SILENCE_PARTS: u32 = 4;
+
+/// When it is, and when a coordinator last looked for expired leases.
+struct Look {
+    now: StoreTime,
+    before: Option<StoreTime>,
+}
+
+impl RedisStore {
+    pub(super) async fn expire_due(&self) -> Result<Vec<TaskId>, StoreError> {
+        let was_away = self.link.take_was_away();
+        let expired = self.expire_after(was_away).await;
+        if was_away && expired.is_err() {
+            self.link.note_away();
+        }
+        expired
+    }
+
+    async fn expire_after(&self, was_away: bool) -> Result<Vec<TaskId>, StoreError> {
+        let look = self.look().await?;
+        if was_away && self.was_silent(&look) {
+            let extended = self.extend_leases(look.now).await?;
+            tracing::info!(leases = extended, "leases extended after the store was out of reach");
+            self.mark_look(look.now).await?;
+            return Ok(Vec::new());
+        }
+        self.mark_look(look.now).await?;
+        let mut expired = Vec::new();
+        for _ in 0..STEPS {
+            let due = self.due(&self.keys.leases(), &look.now.0.to_string()).await?;
+            if due.is_empty() {
+                break;
+            }
+            let terms =
+                Terms { since: Some(look.now), ..Terms::wanting(due.iter().copied().map(Want::Task)) };
+            let ended = self.step(terms, |step| {
+                let mut ended = Vec::new();
+                for id in &due {
+                    if operations::expire(step, *id)? {
+                        ended.push(*id);
+                    }
+                }
+                Ok(ended)
+            });
+            let ended = ended.await?.result;
+            // nothing left but what somebody else has just changed
+            if ended.is_empty() {
+                break;
+            }
+            expired.extend(ended);
+        }
+        Ok(expired)
+    }
+
+    /// At the start: extends leases unless another coordinator has been here all the while.
+    pub(super) async fn extend_after_silence(&self) -> Result<(), StoreError> {
+        let look = self.look().await?;
+        if self.was_silent(&look) {
+            let extended = self.extend_leases(look.now).await?;
+            if extended > 0 {
+                tracing::info!(leases = extended, "leases extended after no coordinator was there");
+            }
+        }
+        self.mark_look(look.now).await
+    }
+
+    /// At the end: whoever comes next finds that nobody looks, unless somebody does.
+    pub(super) async fn forget_look(&self) -> Result<(), StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("HDEL").arg(self.keys.meta()).arg("looked");
+        self.link.ask(Exchange::Commands(&pipeline)).await.map(drop)
+    }
+
+    fn was_silent(&self, look: &Look) -> bool {
+        look.before.is_none_or(|before| before.plus(self.times.lease_ttl / SILENCE_PARTS) < look.now)
+    }
+
+    async fn look(&self) -> Result<Look, StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("HGET").arg(self.keys.meta()).arg("looked");
+        let answers = values(self.link.ask(Exchange::Commands(&pipeline)).await?)?;
+        let before: Option<u64> = read(answers.into_iter().next().unwrap_or(redis::Value::Nil))?;
+        let now = self.step(Terms::default(), |step| Ok(step.now())).await?.result;
+        Ok(Look { now, before: before.map(StoreTime) })
+    }
+
+    async fn mark_look(&self, now: StoreTime) -> Result<(), StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("HSET").arg(self.keys.meta()).arg("looked").arg(now.0);
+        self.link.ask(Exchange::Commands(&pipeline)).await.map(drop)
+    }
+
+    async fn extend_leases(&self, now: StoreTime) -> Result<usize, StoreError> {
+        let until = now.plus(self.times.lease_ttl);
+        let mut extended = 0;
+        loop {
+            let due = self.due(&self.keys.leases(), &format!("({}", until.0)).await?;
+            if due.is_empty() {
+                return Ok(extended);
+            }
+            extended += due.len();
+            let terms = Terms { since: Some(now), ..Terms::wanting(due.iter().copied().map(Want::Task)) };
+            let extend =
+                self.step(terms, |step| due.iter().try_for_each(|id| operations::extend_lease(step, *id)));
+            extend.await?;
+        }
+    }
+
+    pub(super) async fn sweep_due(&self) -> Result<Swept, StoreError> {
+        let mut swept = Swept::default();
+        let now = self.step(Terms::default(), |step| Ok(step.now())).await?.result;
+        for _ in 0..STEPS {
+            let before = now.minus(self.times.ended_tasks);
+            let due = self.due(&self.keys.ended(), &format!("({}", before.0)).await?;
+            if due.is_empty() {
+                break;
+            }
+            let terms = Terms { since: Some(now), ..Terms::wanting(due.iter().copied().map(Want::Task)) };
+            let removed = self.step(terms, |step| {
+                let mut removed = 0;
+                for id in &due {
+                    if let Some(task) = step.find_task(*id)? {
+                        step.remove_task(&task);
+                        removed += 1;
+                    }
+                }
+                Ok(removed)
+            });
+            swept.tasks += removed.await?.result;
+        }
+        for _ in 0..STEPS {
+            let before = now.minus(self.times.request_ids);
+            let due: Vec<String> = self.rows(&self.keys.requests_by_age(), &format!("({}", before.0)).await?;
+            if due.is_empty() {
+                break;
+            }
+            let terms = Terms { since: Some(now), ..Terms::wanting(due.iter().cloned().map(Want::Request)) };
+            let forgotten = self.step(terms, |step| {
+                due.iter().for_each(|request| step.forget_request(request));
+                Ok(due.len())
+            });
+            swept.requests += forgotten.await?.result;
+        }
+        Ok(swept)
+    }
+
+    /// Tasks in a sorted set up to a score.
+    async fn due(&self, key: &str, most: &str) -> Result<Vec<TaskId>, StoreError> {
+        let members: Vec<Vec<u8>> = self.rows(key, most).await?;
+        members.iter().map(|member| read_task_id(member)).collect()
+    }
+
+    async fn rows<T: redis::FromRedisValue>(&self, key: &str, most: &str) -> Result<Vec<T>, StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("ZRANGE").arg(key).arg("-inf").arg(most).arg("BYSCORE");
+        pipeline.arg("LIMIT").arg(0).arg(AT_ONCE);
+        let answers = values(self.link.ask(Exchange::Commands(&pipeline)).await?)?;
+        read(answers.into_iter().next().unwrap_or(redis::Value::Nil))
+    }
+}

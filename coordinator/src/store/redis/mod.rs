@@ -1,0 +1,309 @@
+//! The task store in Redis (7.0 or newer, or Valkey): for several coordinators at once, none of which keeps anything.
+//!
+//! An operation reads the records that it needs, runs the same code as in every other store, and commits what it
+//! changed with one script that makes the changes only if nothing that was read has changed since
+//! (`docs/decisions/0007-redis-commits-by-compare-and-swap.md`). Sending a commit twice is harmless, so whatever had
+//! no answer is sent again.
+//!
+//! Not promised: more than the server itself keeps. With `appendfsync always` nothing that was acknowledged is lost when
+//! it dies; with `everysec` up to two seconds may be, even where only its process was killed, unless submits wait for
+//! replicas.
+
+mod changes;
+mod checks;
+mod claim;
+mod clock;
+mod due;
+mod events;
+mod faults;
+mod keys;
+mod link;
+mod load;
+mod read;
+mod settings;
+mod snapshot;
+mod step;
+mod transactions;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use likeness_shared::ids::{Digest, Fence, Incarnation, PersonId, PersonName, RequestId, TaskId, WorkerId};
+use redis::Script;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+pub use clock::RedisClock;
+use events::{Follower, LOOK};
+use keys::Keys;
+use link::Link;
+pub use settings::{Durability, RedisSettings};
+use step::Want;
+use transactions::{CommitScripts, Terms};
+
+use super::indexes::owner_key;
+use super::invariants::Snapshot;
+use super::operations::SUBMITS;
+use super::people::IMPORTS;
+use super::record::{Owner, PersonRecord, Spec, TaskRecord};
+use super::requests::request_key;
+use super::transition::{BeatVerdict, SettleVerdict};
+use super::workspace::Workspace;
+use super::{
+    Claimant, Claimed, NewPerson, NewTask, Page, PeopleFilter, Settlement, StoreError, StoreEvent,
+    StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore, operations, people,
+};
+
+/// Changes that a slow listener may be behind before it is told that it missed some.
+const EVENTS_KEPT: usize = 4096;
+/// For the follower of the stream to find its place, at the start.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(5);
+
+/// The store in Redis. Closed by [`TaskStore::close`], or when the last handle goes.
+pub struct RedisStore {
+    link: Link,
+    keys: Keys,
+    times: StoreTimes,
+    clock: RedisClock,
+    scripts: CommitScripts,
+    next: Script,
+    claiming: tokio::sync::Mutex<()>,
+    acknowledging: Option<Promise>,
+    events: broadcast::Sender<StoreEvent>,
+    stop: CancellationToken,
+    follower: Mutex<JoinSet<()>>,
+}
+
+/// What is acknowledged only once replicas have it: over a connection of its own, for waiting holds a connection up.
+struct Promise {
+    link: Link,
+    replicas: u32,
+    within: Duration,
+}
+
+impl std::fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisStore").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+impl RedisStore {
+    /// Connects, checks the server, and follows its changes. Leases that nobody could renew while there was no
+    /// coordinator are given a whole TTL more.
+    pub async fn open(settings: RedisSettings) -> Result<Self, StoreError> {
+        let keys = Keys::of_fleet(&settings.fleet);
+        let link = Link::new(&settings, settings.command_timeout)?;
+        checks::check(&link, &keys, &settings).await?;
+        let acknowledging = if settings.replicas > 0 {
+            let within = settings.command_timeout;
+            let link = Link::new(&settings, within.saturating_mul(2))?;
+            Some(Promise { link, replicas: settings.replicas, within })
+        } else {
+            None
+        };
+        let (events, _) = broadcast::channel(EVENTS_KEPT);
+        let store = Self {
+            link,
+            keys,
+            times: settings.times,
+            clock: settings.clock.clone(),
+            scripts: CommitScripts::new(),
+            next: Script::new(include_str!("next.lua")),
+            claiming: tokio::sync::Mutex::new(()),
+            acknowledging,
+            events,
+            stop: CancellationToken::new(),
+            follower: Mutex::new(JoinSet::new()),
+        };
+        store.follow(&settings).await?;
+        store.extend_after_silence().await?;
+        Ok(store)
+    }
+
+    async fn follow(&self, settings: &RedisSettings) -> Result<(), StoreError> {
+        let (follows, mut following) = watch::channel(false);
+        let follower = Follower {
+            link: Link::new(settings, LOOK.saturating_add(settings.command_timeout))?,
+            keys: self.keys.clone(),
+            events: self.events.clone(),
+            follows,
+            stop: self.stop.clone(),
+        };
+        self.follower.lock().unwrap_or_else(PoisonError::into_inner).spawn(follower.run());
+        match timeout(FOLLOW_WITHIN, following.wait_for(|follows| *follows)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(StoreError::Unavailable { reason: "its stream of changes cannot be read".to_owned() }),
+        }
+    }
+
+    fn open_still(&self) -> Result<(), StoreError> {
+        if self.stop.is_cancelled() {
+            return Err(StoreError::Unavailable { reason: "it is closed".to_owned() });
+        }
+        Ok(())
+    }
+
+    async fn changed<R>(
+        &self,
+        terms: Terms,
+        operation: impl Fn(&mut step::Step<'_>) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        self.open_still()?;
+        Ok(self.step(terms, operation).await?.result)
+    }
+}
+
+impl Drop for RedisStore {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn tasks(ids: impl IntoIterator<Item = TaskId>) -> Terms {
+    Terms::wanting(ids.into_iter().map(Want::Task))
+}
+
+#[async_trait]
+impl TaskStore for RedisStore {
+    async fn submit(&self, task: NewTask) -> Result<Submitted, StoreError> {
+        let mut wants = vec![Want::Request(request_key(SUBMITS, &task.owner, &task.request))];
+        if let Spec::Inversion(spec) = &task.spec {
+            wants.push(Want::Name(owner_key(&task.owner), spec.person_name.clone()));
+        }
+        let terms = Terms { grows: true, acknowledged: true, ..Terms::wanting(wants) };
+        self.changed(terms, |step| operations::submit(step, &task)).await
+    }
+
+    async fn submitted(
+        &self,
+        owner: Owner,
+        request: RequestId,
+        body: Digest,
+    ) -> Result<Option<TaskRecord>, StoreError> {
+        self.open_still()?;
+        self.submitted_by(&owner, &request, body).await
+    }
+
+    async fn task(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
+        self.open_still()?;
+        self.read_task(id).await
+    }
+
+    async fn list(&self, filter: TaskFilter) -> Result<Page<TaskRecord>, StoreError> {
+        self.open_still()?;
+        self.list_tasks(&filter).await
+    }
+
+    async fn claim(&self, claimant: Claimant, most: usize) -> Result<Vec<Claimed>, StoreError> {
+        self.open_still()?;
+        self.claim_tasks(&claimant, most).await
+    }
+
+    async fn beat(&self, worker: WorkerId, beats: Vec<TaskBeat>) -> Result<Vec<BeatVerdict>, StoreError> {
+        let terms = tasks(beats.iter().map(|beat| beat.task));
+        self.changed(terms, |step| operations::beat(step, &worker, &beats)).await
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<SettleVerdict, StoreError> {
+        let terms = Terms { acknowledged: true, ..tasks([settlement.task]) };
+        self.changed(terms, |step| operations::settle(step, &settlement)).await
+    }
+
+    async fn worker_lost(
+        &self,
+        worker: WorkerId,
+        incarnation: Incarnation,
+        silent_for: Duration,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        let terms = Terms::wanting([Want::Held(worker.clone())]);
+        self.changed(terms, |step| operations::worker_lost(step, &worker, &incarnation, silent_for)).await
+    }
+
+    async fn undelivered(&self, worker: WorkerId, leases: Vec<(TaskId, Fence)>) -> Result<(), StoreError> {
+        let terms = tasks(leases.iter().map(|(task, _)| *task));
+        self.changed(terms, |step| operations::undelivered(step, &worker, &leases)).await
+    }
+
+    async fn readopt(
+        &self,
+        worker: WorkerId,
+        incarnation: Incarnation,
+        held: Vec<(TaskId, Fence)>,
+    ) -> Result<Vec<bool>, StoreError> {
+        let mut terms = tasks(held.iter().map(|(task, _)| *task));
+        terms.wants.insert(Want::Held(worker.clone()));
+        self.changed(terms, |step| operations::readopt(step, &worker, &incarnation, &held)).await
+    }
+
+    async fn request_cancel(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
+        self.changed(tasks([id]), |step| operations::request_cancel(step, id)).await
+    }
+
+    async fn expire_leases(&self) -> Result<Vec<TaskId>, StoreError> {
+        self.open_still()?;
+        self.expire_due().await
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.open_still()?;
+        self.sweep_due().await
+    }
+
+    async fn import_person(&self, person: NewPerson) -> Result<PersonRecord, StoreError> {
+        let request = Want::Request(request_key(IMPORTS, &person.owner, &person.request));
+        let name = Want::Name(owner_key(&person.owner), person.name.to_string());
+        let terms = Terms { grows: true, acknowledged: true, ..Terms::wanting([request, name]) };
+        self.changed(terms, |step| people::import_person(step, &person)).await
+    }
+
+    async fn person(&self, id: PersonId) -> Result<PersonRecord, StoreError> {
+        self.open_still()?;
+        self.read_person(id).await
+    }
+
+    async fn person_named(&self, owner: Owner, name: PersonName) -> Result<PersonRecord, StoreError> {
+        self.open_still()?;
+        self.read_person_named(&owner, &name).await
+    }
+
+    async fn list_people(&self, filter: PeopleFilter) -> Result<Page<PersonRecord>, StoreError> {
+        self.open_still()?;
+        self.people_in_order(&filter).await
+    }
+
+    async fn delete_person(&self, id: PersonId) -> Result<(), StoreError> {
+        let forget = |step: &mut step::Step<'_>| {
+            let person = step.person(id)?;
+            step.remove_person(&person);
+            Ok(())
+        };
+        self.changed(Terms::wanting([Want::Person(id)]), forget).await
+    }
+
+    fn events(&self) -> broadcast::Receiver<StoreEvent> {
+        self.events.subscribe()
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.open_still()?;
+        self.whole().await
+    }
+
+    async fn close(&self) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        if let Err(error) = self.forget_look().await {
+            tracing::warn!(%error, "the store could not be told that this coordinator goes");
+        }
+        self.stop.cancel();
+        let mut follower = std::mem::take(&mut *self.follower.lock().unwrap_or_else(PoisonError::into_inner));
+        follower.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! What a store in Redis must be told.
+
+use std::time::Duration;
+
+use super::clock::RedisClock;
+use crate::store::StoreTimes;
+
+/// Where the store is, and what is expected of it.
+#[derive(Clone)]
+pub struct RedisSettings {
+    /// `redis://user:password@host:port/db`.
+    pub url: String,
+    /// Name of the fleet, in front of every key. 1 to 64 letters, digits, `-`, `_` or `.`.
+    pub fleet: String,
+    /// Whether a server that may lose what it was told is refused, or only warned of.
+    pub durability: Durability,
+    /// Replicas that must have a submit before it is acknowledged.
+    pub replicas: u32,
+    /// For a connection to be made.
+    pub connect_timeout: Duration,
+    /// For one command to be answered.
+    pub command_timeout: Duration,
+    /// The times that the store keeps to.
+    pub times: StoreTimes,
+    /// Where the time comes from.
+    pub clock: RedisClock,
+}
+
+/// What is demanded of the server's own settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Refuses a server that forgets keys under memory pressure, or all of them at a restart.
+    #[default]
+    Strict,
+    /// Warns.
+    Relaxed,
+}
+
+impl std::fmt::Debug for RedisSettings {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisSettings")
+            .field("fleet", &self.fleet)
+            .field("durability", &self.durability)
+            .field("replicas", &self.replicas)
+            .finish_non_exhaustive()
+    }
+}

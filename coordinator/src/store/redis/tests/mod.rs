@@ -1,0 +1,79 @@
+//! The store in Redis, against real servers.
+
+mod faults;
+mod races;
+#[path = "../../../../tests/support/redis_server.rs"]
+mod redis_server;
+mod replication;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use proptest::prelude::*;
+use redis_server::RedisServer;
+
+use crate::store::conformance::{Bench, clock, conformance_tests, random, side_by_side, times};
+use crate::store::embedded::tests::FileBench;
+use crate::store::redis::{Durability, RedisClock, RedisSettings, RedisStore};
+use crate::store::{StoreError, TaskStore};
+
+fn settings(url: String, fleet: &str, clock: RedisClock) -> RedisSettings {
+    RedisSettings {
+        url,
+        fleet: fleet.to_owned(),
+        durability: Durability::Strict,
+        replicas: 0,
+        connect_timeout: Duration::from_secs(2),
+        command_timeout: Duration::from_secs(5),
+        times: times(),
+        clock,
+    }
+}
+
+/// A fleet on a server, and the clock of its store.
+struct RedisBench<'s> {
+    server: &'s RedisServer,
+    fleet: String,
+    clock: Arc<AtomicU64>,
+}
+
+impl<'s> RedisBench<'s> {
+    fn on(server: &'s RedisServer) -> Self {
+        static FLEETS: AtomicUsize = AtomicUsize::new(0);
+        let fleet = format!("test-{}", FLEETS.fetch_add(1, Ordering::SeqCst));
+        Self { server, fleet, clock: clock() }
+    }
+
+    fn settings(&self) -> RedisSettings {
+        settings(self.server.url(), &self.fleet, RedisClock::Manual(Arc::clone(&self.clock)))
+    }
+
+    async fn store(&self) -> RedisStore {
+        RedisStore::open(self.settings()).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Bench for RedisBench<'_> {
+    fn clock(&self) -> &Arc<AtomicU64> {
+        &self.clock
+    }
+
+    async fn open(&self) -> Arc<dyn TaskStore> {
+        Arc::new(self.store().await)
+    }
+}
+
+conformance_tests!(RedisBench::on(&RedisServer::start()));
+
+#[test]
+fn random_lives_leave_both_stores_in_the_same_state() {
+    let server = RedisServer::start();
+    let config = ProptestConfig { cases: 64, max_shrink_iters: 400, ..ProptestConfig::default() };
+    proptest!(config, |(steps in prop::collection::vec(random::step(), 1..90))| {
+        let (model, bench) = (FileBench::new(), RedisBench::on(&server));
+        random::block_on(side_by_side::live(&model, &bench, steps));
+    });
+}
