@@ -4,11 +4,13 @@
 
 Epsilon prediction with min-SNR weights (gamma 5) or, with --balance, every noise level weighted alike:
 the error of a noise prediction is smallest where the noise is strongest, which is where captions decide
-what a picture shows, so place and person are learned late without it. Captions are dropped 10 % of the
-time for guidance; names are blurred a little, so that vectors near a person's draw that person; weights are
-averaged. The state file is written every `--save-every` minutes and resumed from when it exists; the
-learning rate then starts again from `--rate` and decays over the new budget. Without a state file,
-`--start` begins with the weights of a checkpoint folder, words matched by their spelling.
+what a picture shows, so place and person are learned late without it; --late gives a share of the pictures
+one of those time steps. The text encoder must also name the words of its caption (network/words.py).
+Captions are dropped 10 % of the time for guidance; names are blurred a little, so that vectors near a
+person's draw that person; weights are averaged. The state file is written every `--save-every` minutes and
+resumed from when it exists; the learning rate then starts again from `--rate` and decays over the new
+budget. Without a state file, `--start` begins with the weights of a checkpoint folder, words matched by
+their spelling.
 """
 
 import argparse
@@ -41,7 +43,7 @@ class Trainer:
         self.unet = build_unet().to(device)
         self.names = NameSpace(count).to(device)
         self.words = WordReader(len(tokenizer), tokenizer.eos_token_id).to(device)
-        self.slots = NameWords(self.text_encoder)
+        self.name_words = NameWords(self.text_encoder)
         use_plain_attention(self.text_encoder, self.unet)
         self.parameters = [p for part in PARTS for p in getattr(self, part).parameters()]
         self.optimizer = torch.optim.AdamW(self.parameters, rate, betas=(.9, .99), weight_decay=.01, fused=True)
@@ -61,7 +63,7 @@ class Trainer:
         alpha = self.alphas_cumprod[timesteps][:, None, None, None]
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         vectors = self.names(people)
-        self.slots.slots, self.slots.vectors = slots, vectors + BLUR * torch.randn_like(vectors)
+        self.name_words.slots, self.name_words.vectors = slots, vectors + BLUR * torch.randn_like(vectors)
         with torch.autocast(self.device, torch.bfloat16):
             states = self.text_encoder(ids)[0]
             prediction = self.unet(noisy, timesteps, states).sample
