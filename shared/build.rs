@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "likeness/v1/specs.proto",
     "likeness/v1/tasks.proto",
     "likeness/v1/artifacts.proto",
     "likeness/v1/people.proto",
     "likeness/v1/worker_sessions.proto",
+    "likeness/v1/operations.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

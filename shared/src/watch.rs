@@ -18,7 +18,14 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Whether a task in this state will never change again.
 #[must_use]
 pub fn is_terminal(state: TaskState) -> bool {
-    matches!(state, TaskState::Succeeded | TaskState::Failed | TaskState::Cancelled | TaskState::Quarantined)
+    matches!(
+        state,
+        TaskState::Succeeded
+            | TaskState::Failed
+            | TaskState::Cancelled
+            | TaskState::Quarantined
+            | TaskState::Expired
+    )
 }
 
 /// A task's changes from a revision on. Reconnects with the last revision seen as its cursor.
@@ -87,8 +94,8 @@ impl TaskWatch {
         let message = stream.message().await.map_err(|status| self.client.stream_error(status))?;
         match message {
             None => Ok(None),
-            Some(WatchTaskResponse { task: Some(task) }) => Ok(Some(task)),
-            Some(WatchTaskResponse { task: None }) => Err(ClientError::Incomplete("the watched task")),
+            Some(WatchTaskResponse { task: Some(task), .. }) => Ok(Some(task)),
+            Some(WatchTaskResponse { task: None, .. }) => Err(ClientError::Incomplete("the watched task")),
         }
     }
 }

@@ -146,6 +146,7 @@ pub(crate) async fn submit(client: &Client, global: &Global, spec: GenerationSpe
         tenant: global.tenant.clone(),
         user: global.user.clone(),
         spec: Some(spec),
+        timing: None,
     };
     client.submit_generation(request).await?.task.context("the server's answer holds no task")
 }

@@ -151,6 +151,7 @@ pub(crate) async fn submit(client: &Client, global: &Global, spec: InversionSpec
         tenant: global.tenant.clone(),
         user: global.user.clone(),
         spec: Some(spec),
+        timing: None,
     };
     let response = client.submit_inversion(request).await?;
     response.task.context("the server's answer holds no task")

@@ -128,7 +128,7 @@ async fn list(
         states: options.states.iter().map(|state| TaskState::from(*state).into()).collect(),
         kind: kind.into(),
         page_size: PAGE,
-        page_token: String::new(),
+        ..ListTasksRequest::default()
     };
     let mut tasks: Vec<Task> = Vec::new();
     while tasks.len() < options.limit {

@@ -25,7 +25,7 @@ pub(super) async fn list_tasks(
     Ok(ListTasksResponse { tasks: page.items.into_iter().map(wire::task).collect(), next_page_token })
 }
 
-fn task_filter(request: ListTasksRequest, mark: &str) -> Result<TaskFilter, ServiceError> {
+pub(super) fn task_filter(request: ListTasksRequest, mark: &str) -> Result<TaskFilter, ServiceError> {
     let mut checks = Checks::new();
     let tenant: Option<TenantName> = checks.parse("tenant", &request.tenant);
     let user: Option<UserName> = match request.user.as_str() {
@@ -63,7 +63,7 @@ fn task_filter(request: ListTasksRequest, mark: &str) -> Result<TaskFilter, Serv
     Ok(TaskFilter { tenant: wire::checked(tenant)?, user, states, kind, before, page_size })
 }
 
-fn filter_mark(request: &ListTasksRequest) -> String {
+pub(super) fn filter_mark(request: &ListTasksRequest) -> String {
     let filter = format!("{}\n{}\n{:?}\n{}", request.tenant, request.user, request.states, request.kind);
     Digest::of(filter.as_bytes()).to_string().chars().take(12).collect()
 }

@@ -1,6 +1,7 @@
 //! What the outside sees: one file a service, and the conversions between records and protocol messages.
 
 mod artifacts;
+mod bulk;
 mod feed;
 mod importing;
 mod listing;

@@ -7,7 +7,8 @@ use likeness_shared::limits::MAX_CHECKPOINT_BYTES;
 use likeness_shared::proto::coordinator_message::Message as ToWorker;
 use likeness_shared::proto::worker_message::Message as FromWorker;
 use likeness_shared::proto::{
-    Beat, BeatAck, Cancel, CoordinatorMessage, HeldVerdict, LeaseVerdict, TaskBeat as WireBeat, WorkerMessage,
+    Beat, BeatAck, Cancel, CancelMode, CoordinatorMessage, HeldVerdict, LeaseVerdict, TaskBeat as WireBeat,
+    WorkerMessage,
 };
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -118,7 +119,9 @@ impl Session {
                 verdicts.push(verdict(task.to_string(), fence.0, keep_or_not));
                 if renewed == (BeatVerdict::Renewed { cancel: true }) {
                     // the push of the moment of asking may have been lost with an earlier session
-                    self.send(ToWorker::Cancel(Cancel { task_id: task.to_string(), fence: fence.0 })).await?;
+                    let cancel =
+                        Cancel { task_id: task.to_string(), fence: fence.0, mode: CancelMode::Stop.into() };
+                    self.send(ToWorker::Cancel(cancel)).await?;
                 }
             }
         }

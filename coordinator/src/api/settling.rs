@@ -70,11 +70,7 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
             Some(AttemptEnd::Succeeded(Outcome::Generation(result)))
         }
         Some(WireOutcome::Failed(failed)) => {
-            let acceptable = (1..=64).contains(&failed.code.len())
-                && failed.code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            checks.require(acceptable, "outcome.failed.code", || {
-                "must be a code of 1 to 64 letters, digits or '_'".to_owned()
-            });
+            require_code("outcome.failed.code", &failed.code, &mut checks);
             let message = cut(failed.message);
             Some(AttemptEnd::Failed { code: failed.code, message, retryable: failed.retryable })
         }
@@ -86,6 +82,15 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
             });
             checkpoint = hand_back.checkpoint.into();
             Some(AttemptEnd::HandBack { progress: hand_back.progress })
+        }
+        Some(WireOutcome::Infrastructure(failed)) => {
+            require_code("outcome.infrastructure.code", &failed.code, &mut checks);
+            let size = failed.checkpoint.len();
+            checks.require(size <= MAX_CHECKPOINT_BYTES, "outcome.infrastructure.checkpoint", || {
+                format!("must be at most {MAX_CHECKPOINT_BYTES} bytes, not {size}")
+            });
+            checkpoint = failed.checkpoint.into();
+            Some(AttemptEnd::Infrastructure { code: failed.code, message: cut(failed.message) })
         }
     };
     checks.finish()?;
@@ -130,6 +135,12 @@ fn pictures(result: &GenerationResult, checks: &mut Checks) -> Vec<Digest> {
             .parse(&format!("outcome.generation.pictures[{index}].artifact_digest"), &picture.artifact_digest)
     });
     digests.collect()
+}
+
+fn require_code(field: &str, code: &str, checks: &mut Checks) {
+    let acceptable =
+        (1..=64).contains(&code.len()) && code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    checks.require(acceptable, field, || "must be a code of 1 to 64 letters, digits or '_'".to_owned());
 }
 
 fn cut(mut message: String) -> String {

@@ -9,16 +9,17 @@ use likeness_shared::ids::{Digest, PersonId, RequestId, TaskId};
 use likeness_shared::limits::{Checks, fill_generation, fill_inversion};
 use likeness_shared::proto::tasks_server::Tasks;
 use likeness_shared::proto::{
-    CancelTaskRequest, Durability, GenerationSpec, GetTaskRequest, InversionSpec, ListTasksRequest,
-    ListTasksResponse, SubmitGenerationRequest, SubmitInversionRequest, SubmitTaskResponse, Task,
-    WaitTaskRequest, WatchTaskRequest, WatchTaskResponse, start,
+    CancelTaskRequest, CancelTasksRequest, CancelTasksResponse, Durability, ExplainTaskRequest,
+    ExplainTaskResponse, GenerationSpec, GetTaskRequest, InversionSpec, ListTasksRequest, ListTasksResponse,
+    SubmitGenerationRequest, SubmitInversionRequest, SubmitTaskResponse, Task, WaitTaskRequest,
+    WatchTaskRequest, WatchTaskResponse, start,
 };
 use prost::Message;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
 use super::feed::Follower;
-use super::{Shared, listing, wire};
+use super::{Shared, bulk, listing, wire};
 use crate::store::record::{Owner, Spec};
 use crate::store::{NewTask, Submitted};
 
@@ -188,7 +189,7 @@ impl Watch {
             self.finished = task.state.is_terminal();
             if task.revision > self.seen {
                 self.seen = task.revision;
-                return Ok(Some(WatchTaskResponse { task: Some(wire::task(task)) }));
+                return Ok(Some(WatchTaskResponse { task: Some(wire::task(task)), metrics: Vec::new() }));
             }
             if self.finished {
                 break;
@@ -261,6 +262,20 @@ impl Tasks for TasksService {
             Ok(next.map(|response| (response, watch)))
         });
         Ok(Response::new(Box::pin(states)))
+    }
+
+    async fn cancel_tasks(
+        &self,
+        request: Request<CancelTasksRequest>,
+    ) -> Result<Response<CancelTasksResponse>, Status> {
+        Ok(Response::new(bulk::cancel_tasks(&self.shared, request.into_inner()).await?))
+    }
+
+    async fn explain_task(
+        &self,
+        _request: Request<ExplainTaskRequest>,
+    ) -> Result<Response<ExplainTaskResponse>, Status> {
+        Err(Status::unimplemented("this coordinator cannot explain tasks yet"))
     }
 
     async fn cancel_task(&self, request: Request<CancelTaskRequest>) -> Result<Response<Task>, Status> {

@@ -36,6 +36,10 @@ pub(super) fn task(record: TaskRecord) -> proto::Task {
         create_time: Some(timestamp(record.created)),
         start_time: record.started.map(timestamp),
         end_time: record.ended.map(timestamp),
+        schedule_time: None,
+        start_deadline: None,
+        device_time: Some(microseconds(record.device_time_us)),
+        last_errors: record.last_errors,
     }
 }
 
@@ -64,6 +68,14 @@ fn timestamp(time: StoreTime) -> Timestamp {
     Timestamp {
         seconds: i64::try_from(time.0 / 1_000_000).unwrap_or(i64::MAX),
         nanos: i32::try_from(time.0 % 1_000_000 * 1000).unwrap_or(0),
+    }
+}
+
+/// A span of microseconds.
+pub(super) fn microseconds(span: u64) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(span / 1_000_000).unwrap_or(i64::MAX),
+        nanos: i32::try_from(span % 1_000_000 * 1000).unwrap_or(0),
     }
 }
 

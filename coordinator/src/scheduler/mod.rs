@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use likeness_shared::proto::coordinator_message::Message;
-use likeness_shared::proto::{Cancel, Lease, TaskState, lease};
+use likeness_shared::proto::{Cancel, CancelMode, Lease, TaskState, lease};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -75,7 +75,8 @@ impl Scheduler {
             self.roster.wake();
         }
         if let (true, Some((worker, fence))) = (event.cancel_requested, &event.held_by) {
-            let cancel = Cancel { task_id: event.task.to_string(), fence: fence.0 };
+            let cancel =
+                Cancel { task_id: event.task.to_string(), fence: fence.0, mode: CancelMode::Stop.into() };
             self.roster.send(worker, Message::Cancel(cancel));
         }
     }
@@ -129,5 +130,7 @@ fn lease(claimed: Claimed) -> Lease {
         }),
         checkpoint: checkpoint.to_vec(),
         people,
+        attempt: task.attempts.started,
+        reseed: 0,
     }
 }

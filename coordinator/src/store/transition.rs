@@ -73,6 +73,13 @@ pub enum AttemptEnd {
     },
     /// Stopped on request.
     Cancelled,
+    /// The worker failed, not the task.
+    Infrastructure {
+        /// Stable code.
+        code: String,
+        /// What happened.
+        message: String,
+    },
     /// The worker stops; somebody else shall go on.
     HandBack {
         /// Newest report, where it differs from the last beat's.
@@ -241,6 +248,9 @@ impl TaskRecord {
                     self.attempts.hand_backs += 1;
                 }
                 self.requeue(now);
+            }
+            AttemptEnd::Infrastructure { code, message } => {
+                self.lose(&format!("{code}: {message}"), now)?;
             }
             AttemptEnd::HandBack { progress } => {
                 if let Some(progress) = progress {

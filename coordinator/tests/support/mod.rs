@@ -53,6 +53,7 @@ pub(crate) fn generation(prompt: &str) -> SubmitGenerationRequest {
         tenant: "acme".to_owned(),
         user: "anna".to_owned(),
         spec: Some(GenerationSpec { prompt: prompt.to_owned(), ..GenerationSpec::default() }),
+        timing: None,
     }
 }
 
@@ -74,6 +75,7 @@ pub(crate) fn inversion(photos: &[Digest]) -> SubmitInversionRequest {
             }),
             ..InversionSpec::default()
         }),
+        timing: None,
     }
 }
 
@@ -199,6 +201,7 @@ impl FakeWorker {
             fence: lease.fence,
             progress: Some(progress),
             checkpoint: checkpoint.to_vec(),
+            device_time: None,
         };
         let ack = self.beat_with(vec![beat]).await;
         ack.verdicts.iter().any(|verdict| verdict.verdict() == LeaseVerdict::Keep)

@@ -144,6 +144,7 @@ impl Ledger {
             fence: held.fence.0,
             progress: Some(held.progress.clone()),
             checkpoint: if std::mem::take(&mut held.unsent) { held.checkpoint.to_vec() } else { Vec::new() },
+            device_time: None,
         };
         self.held.iter_mut().map(beat).collect()
     }

@@ -15,6 +15,7 @@ pub(super) struct Identity {
     incarnation: String,
     device: DeviceFacts,
     models: Vec<ModelFacts>,
+    slots: u32,
 }
 
 impl Identity {
@@ -32,6 +33,7 @@ impl Identity {
             incarnation: Incarnation::generate().to_string(),
             device: DeviceFacts { name: config.device.name().to_owned(), memory_bytes: memory_bytes() },
             models: models.iter().enumerate().map(fact).collect(),
+            slots: config.slots,
         }
     }
 
@@ -46,6 +48,7 @@ impl Identity {
             device: Some(self.device.clone()),
             models: self.models.clone(),
             held,
+            slots: self.slots,
         }
     }
 }
