@@ -20,6 +20,7 @@ use crate::api::{self, DescriptionError, Shared, TaskFeed};
 use crate::artifact_store::{ArtifactStore, FolderError};
 use crate::config::{ConfigError, CoordinatorConfig, StoreLocation};
 use crate::scheduler::{Roster, Scheduler};
+use crate::store::fair::FairPolicy;
 use crate::store::{
     EmbeddedStore, RedisClock, RedisSettings, RedisStore, StoreClock, StoreError, StoreTimes, TaskStore,
 };
@@ -212,7 +213,9 @@ async fn open_store(config: &CoordinatorConfig) -> Result<Arc<dyn TaskStore>, St
     };
     tracing::info!(store = %config.store, "opening the task store");
     match &config.store {
-        StoreLocation::File(path) => Ok(Arc::new(open_file(path.clone(), times).await?)),
+        StoreLocation::File(path) => {
+            Ok(Arc::new(open_file(path.clone(), times, config.fairness.clone()).await?))
+        }
         StoreLocation::Redis(url) => {
             let settings = RedisSettings {
                 url: url.to_string(),
@@ -222,6 +225,7 @@ async fn open_store(config: &CoordinatorConfig) -> Result<Arc<dyn TaskStore>, St
                 connect_timeout: config.redis.connect_timeout,
                 command_timeout: config.redis.command_timeout,
                 times,
+                policy: config.fairness.clone(),
                 clock: RedisClock::Server,
             };
             Ok(Arc::new(RedisStore::open(settings).await?))
@@ -229,13 +233,17 @@ async fn open_store(config: &CoordinatorConfig) -> Result<Arc<dyn TaskStore>, St
     }
 }
 
-async fn open_file(path: PathBuf, times: StoreTimes) -> Result<EmbeddedStore, StartError> {
+async fn open_file(
+    path: PathBuf,
+    times: StoreTimes,
+    policy: FairPolicy,
+) -> Result<EmbeddedStore, StartError> {
     let opening = tokio::task::spawn_blocking(move || {
         if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
             std::fs::create_dir_all(folder)
                 .map_err(|source| StartError::Folder { path: folder.to_owned(), source })?;
         }
-        Ok(EmbeddedStore::open(&path, times, StoreClock::host())?)
+        Ok(EmbeddedStore::open(&path, times, policy, StoreClock::host())?)
     });
     opening.await.map_err(|error| StartError::Interrupted(error.to_string()))?
 }

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::Shared;
+use super::{Shared, wire};
 use crate::scheduler::{Outbound, SessionId};
 use crate::store::TaskBeat;
 use crate::store::transition::BeatVerdict;
@@ -135,7 +135,8 @@ impl Session {
             tracing::warn!(%task, worker = %self.worker, bytes = checkpoint.len(), "checkpoint is too large and not kept");
             checkpoint = Bytes::new();
         }
-        TaskBeat { task, fence: Fence(beat.fence), progress: beat.progress, checkpoint }
+        let device_time_us = wire::to_microseconds(beat.device_time);
+        TaskBeat { task, fence: Fence(beat.fence), progress: beat.progress, checkpoint, device_time_us }
     }
 
     /// Waits for room in the outbox no longer than a stalled worker deserves.

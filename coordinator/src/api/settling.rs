@@ -1,7 +1,5 @@
 //! Settlements: from the wire to the store, after the artifacts that they name have been looked for.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use likeness_shared::errors::ServiceError;
 use likeness_shared::ids::{Digest, Fence};
@@ -99,7 +97,7 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
         fence: Fence(request.fence),
         digest,
         end: wire::checked(end)?,
-        device_time_us: microseconds(request.device_time),
+        device_time_us: wire::to_microseconds(request.device_time),
     };
     Ok((Settlement { task: wire::checked(task)?, attempt, person, checkpoint }, artifacts))
 }
@@ -149,9 +147,4 @@ fn cut(mut message: String) -> String {
         message.truncate(end);
     }
     message
-}
-
-fn microseconds(time: Option<prost_types::Duration>) -> u64 {
-    let time = time.and_then(|time| Duration::try_from(time).ok()).unwrap_or_default();
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

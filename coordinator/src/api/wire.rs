@@ -1,5 +1,7 @@
 //! Records as protocol messages, and request fields as ids.
 
+use std::time::Duration;
+
 use likeness_shared::errors::ServiceError;
 use likeness_shared::limits::Checks;
 use likeness_shared::proto::{self, task};
@@ -77,6 +79,12 @@ pub(super) fn microseconds(span: u64) -> prost_types::Duration {
         seconds: i64::try_from(span / 1_000_000).unwrap_or(i64::MAX),
         nanos: i32::try_from(span % 1_000_000 * 1000).unwrap_or(0),
     }
+}
+
+/// A span as microseconds; none, or a negative one = 0.
+pub(super) fn to_microseconds(span: Option<prost_types::Duration>) -> u64 {
+    let span = span.and_then(|span| Duration::try_from(span).ok()).unwrap_or_default();
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Tenant and user of a request.

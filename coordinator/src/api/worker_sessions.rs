@@ -151,6 +151,7 @@ fn greeting(hello: Hello) -> Result<Greeting, ServiceError> {
         worker: wire::checked(worker)?,
         incarnation: wire::checked(incarnation)?,
         pools: pools.into_iter().collect(),
+        device: hello.device.map(|device| device.name).unwrap_or_default(),
     };
     Ok(Greeting { claimant, protocol, held: hello.held })
 }

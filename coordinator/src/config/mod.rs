@@ -10,6 +10,7 @@ use likeness_shared::limits::{MAX_ARTIFACT_BYTES, MAX_CHUNK_BYTES};
 use likeness_shared::telemetry::LogConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::store::fair::FairPolicy;
 pub use store::{InvalidLocation, RedisConfig, StoreLocation};
 
 /// The port that a coordinator listens on unless told otherwise.
@@ -42,6 +43,8 @@ pub struct CoordinatorConfig {
     pub expiry_interval: Duration,
     /// What is kept for how long.
     pub retention: RetentionConfig,
+    /// How GPU time is shared between users, and how much of a user's may wait. The same for all coordinators.
+    pub fairness: FairPolicy,
     /// Uploads.
     pub uploads: UploadConfig,
     /// Connections.
@@ -113,6 +116,7 @@ impl Default for CoordinatorConfig {
             reconnect_grace: Duration::from_secs(1),
             expiry_interval: Duration::from_millis(500),
             retention: RetentionConfig::default(),
+            fairness: FairPolicy::default(),
             uploads: UploadConfig::default(),
             connections: ConnectionConfig::default(),
             log: LogConfig::default(),
@@ -247,6 +251,9 @@ impl CoordinatorConfig {
                 "uploads.staged_bytes",
                 "must have room for one artifact of uploads.max_bytes".to_owned(),
             );
+        }
+        if let Some((option, problem)) = self.fairness.problem() {
+            return refuse(option, problem);
         }
         self.redis.validate()?;
         if self.connections.max_concurrent_streams == 0 {

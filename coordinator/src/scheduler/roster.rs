@@ -210,6 +210,7 @@ mod tests {
             worker: name.parse().unwrap(),
             incarnation: Incarnation::generate(),
             pools: vec![String::new()],
+            device: String::new(),
         };
         let session = roster.join(claimant.clone(), sender, cut.clone());
         (Member { claimant, session }, receiver, cut)

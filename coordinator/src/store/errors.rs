@@ -30,6 +30,19 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// As much waits as may.
+    #[error(
+        "{party} has {limit} tasks waiting, which is as many as it may (fairness.{quota}): wait until some have run, \
+         or cancel some"
+    )]
+    QuotaUsedUp {
+        /// The option that sets the limit.
+        quota: &'static str,
+        /// The tenant, or the owner.
+        party: String,
+        /// How many may wait.
+        limit: u64,
+    },
     /// The state machine refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -96,7 +109,11 @@ impl StoreError {
     pub fn is_fault(&self) -> bool {
         !matches!(
             self,
-            Self::NotFound { .. } | Self::RequestReused { .. } | Self::NameTaken { .. } | Self::Refused(_)
+            Self::NotFound { .. }
+                | Self::RequestReused { .. }
+                | Self::NameTaken { .. }
+                | Self::QuotaUsedUp { .. }
+                | Self::Refused(_)
         )
     }
 }
@@ -108,6 +125,9 @@ impl From<StoreError> for ServiceError {
             StoreError::NotFound { kind, id } => Self::NotFound { kind, id },
             StoreError::RequestReused { .. } => Self::AlreadyExists { reason: "REQUEST_ID_REUSED", message },
             StoreError::NameTaken { .. } => Self::AlreadyExists { reason: "PERSON_NAME_TAKEN", message },
+            StoreError::QuotaUsedUp { quota, .. } => {
+                Self::ResourceExhausted { subject: quota, message, retry_after: Some(Duration::from_secs(5)) }
+            }
             StoreError::Refused(Refusal::OutcomeMismatch) => Self::invalid("outcome", message),
             StoreError::Refused(_) => Self::unmet("TASK_STATE", "task", message),
             StoreError::DiskFull => Self::ResourceExhausted {

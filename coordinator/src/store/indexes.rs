@@ -4,7 +4,8 @@
 use likeness_shared::ids::TaskId;
 use likeness_shared::proto::TaskState;
 
-use super::record::{Owner, State, StoreTime, TaskRecord};
+use super::fair::{Change, Lane, Place};
+use super::record::{Owner, Spec, State, StoreTime, TaskRecord};
 
 /// Stands for "every" in a listing row.
 pub(super) const ANY: u8 = 0;
@@ -12,9 +13,10 @@ pub(super) const ANY: u8 = 0;
 /// Place of a waiting task in its user's queue: requeued tasks first, then by submission.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WaitingRow {
-    pub(super) pool: String,
+    pub(super) lane: Lane,
     pub(super) owner: String,
-    pub(super) lane: u8,
+    /// 0 = was leased before, 1 = not yet.
+    pub(super) rank: u8,
     pub(super) number: u64,
 }
 
@@ -33,6 +35,8 @@ pub(super) struct ListingRow {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct IndexRows {
     pub(super) waiting: Option<WaitingRow>,
+    /// What the task is expected to cost, in GPU-microseconds, while it waits.
+    pub(super) cost: u64,
     pub(super) lease: Option<(StoreTime, TaskId)>,
     pub(super) held: Option<(String, TaskId)>,
     pub(super) ended: Option<(StoreTime, TaskId)>,
@@ -53,9 +57,9 @@ pub(super) fn state_byte(state: TaskState) -> u8 {
 pub(super) fn rows(record: &TaskRecord) -> IndexRows {
     let tenure = record.state.tenure();
     let waiting = (record.state == State::Queued).then(|| WaitingRow {
-        pool: record.spec.model().to_owned(),
+        lane: record.spec.lane(),
         owner: owner_key(&record.owner),
-        lane: u8::from(!record.was_leased),
+        rank: u8::from(!record.was_leased),
         number: record.number,
     });
     let mut listings = Vec::with_capacity(8);
@@ -73,6 +77,7 @@ pub(super) fn rows(record: &TaskRecord) -> IndexRows {
         }
     }
     IndexRows {
+        cost: if waiting.is_some() { record.expected_us() } else { 0 },
         waiting,
         lease: tenure.map(|tenure| (tenure.expires, record.id)),
         held: tenure.map(|tenure| (tenure.worker.to_string(), record.id)),
@@ -81,10 +86,34 @@ pub(super) fn rows(record: &TaskRecord) -> IndexRows {
     }
 }
 
-/// Rank of a user among those who wait: the fewest leases in flight first, then who was served (or began to wait)
-/// longest ago.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Share {
-    pub(super) in_flight: u64,
-    pub(super) served: u64,
+/// Where the task's user stands in the tree of shares.
+pub(super) fn place(record: &TaskRecord) -> Place {
+    place_of(&record.owner, &record.spec)
+}
+
+/// Where an owner's tasks like this one stand in the tree of shares.
+pub(super) fn place_of(owner: &Owner, spec: &Spec) -> Place {
+    Place { lane: spec.lane(), tenant: owner.tenant.to_string(), user: owner.user.to_string() }
+}
+
+/// What the change from `old` to `new` means for the shares; `None` = nothing.
+pub(super) fn share_change(
+    old: Option<&TaskRecord>,
+    new: Option<&TaskRecord>,
+    before: &IndexRows,
+    after: &IndexRows,
+) -> Option<Change> {
+    let moved = before.waiting != after.waiting || before.cost != after.cost;
+    let charged =
+        |task: Option<&TaskRecord>| i64::try_from(task.map_or(0, |task| task.charged_us)).unwrap_or(i64::MAX);
+    // a task that is swept away takes nothing back
+    let charge = if new.is_some() { charged(new) - charged(old) } else { 0 };
+    let change = Change {
+        gone: before.waiting.as_ref().filter(|_| moved).map(|_| before.cost),
+        come: after.waiting.as_ref().filter(|_| moved).map(|_| after.cost),
+        in_flight: i64::from(after.held.is_some()) - i64::from(before.held.is_some()),
+        charge,
+        served: before.held.is_none() && after.held.is_some(),
+    };
+    (change != Change::default()).then_some(change)
 }

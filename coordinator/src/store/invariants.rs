@@ -1,14 +1,15 @@
 //! What must hold in every store, at every moment, written once: property tests check whole snapshots, debug builds
 //! check each record as it is written.
 //!
-//! The numbers are those of the design's list ("Life of a task"). Virtual time (6) and charges (12) have no part in
-//! the round-robin order; that nothing personal lies in clear (11) is not a property of single records.
+//! The numbers are those of the design's list ("Life of a task"). That nothing personal lies in clear (11) is not a
+//! property of single records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use likeness_shared::ids::{PersonId, TaskId};
 
-use super::indexes::{ListingRow, Share, WaitingRow, owner_key, rows};
+use super::fair::{Lane, Node, NodeKey, Place, Standing, Waiting};
+use super::indexes::{ListingRow, WaitingRow, owner_key, rows};
 use super::record::{PersonRecord, State, StoreTime, TaskRecord};
 
 /// The whole content of a store.
@@ -25,9 +26,12 @@ pub struct Snapshot {
     pub(super) held: BTreeSet<(String, TaskId)>,
     pub(super) ended: BTreeSet<(StoreTime, TaskId)>,
     pub(super) listings: BTreeSet<(ListingRow, TaskId)>,
-    pub(super) shares: BTreeMap<String, Share>,
-    pub(super) waiting: BTreeMap<(String, String), u64>,
-    pub(super) turns: BTreeSet<(String, Share, String)>,
+    pub(super) nodes: BTreeMap<NodeKey, Node>,
+    pub(super) turns: BTreeSet<(NodeKey, u64, String)>,
+    pub(super) idle: BTreeSet<(StoreTime, NodeKey)>,
+    pub(super) kept_back: BTreeSet<NodeKey>,
+    pub(super) waiting: BTreeMap<(String, Lane), Waiting>,
+    pub(super) in_flight: BTreeMap<String, u64>,
     pub(super) names: BTreeSet<(String, String, PersonId)>,
 }
 
@@ -52,16 +56,8 @@ pub fn of_snapshot(snapshot: &Snapshot) -> Vec<String> {
         )*};
     }
     // 1, 2, 5, 8: a task stands exactly where its record says, and users' counts are those of the leases
-    same_index!(queue, leases, held, ended, listings, waiting, turns, names);
-    for (owner, share) in &snapshot.shares {
-        let in_flight = expected.shares.get(owner).map_or(0, |share| share.in_flight);
-        if share.in_flight != in_flight {
-            wrong.push(format!("{owner} has {in_flight} leases and a count of {}", share.in_flight));
-        }
-    }
-    if !snapshot.shares.keys().eq(expected.shares.keys()) {
-        wrong.push("a share is missing, or left over".to_owned());
-    }
+    same_index!(queue, leases, held, ended, listings, waiting, in_flight, turns, idle, kept_back, names);
+    wrong.extend(of_shares(snapshot));
     for id in &snapshot.checkpoints {
         if snapshot.tasks.get(id).is_none_or(|task| task.state.is_terminal()) {
             wrong.push(format!("the ended task {id} has a checkpoint"));
@@ -75,27 +71,66 @@ fn expected_indexes(snapshot: &Snapshot) -> Snapshot {
     for task in snapshot.tasks.values() {
         let owner = owner_key(&task.owner);
         let of_task = rows(task);
+        let parties = [owner, task.owner.tenant.to_string()];
         if let Some(row) = of_task.waiting {
-            *expected.waiting.entry((owner.clone(), row.pool.clone())).or_default() += 1;
-            expected.shares.entry(owner.clone()).or_default();
+            for party in &parties {
+                let waiting = expected.waiting.entry((party.clone(), row.lane.clone())).or_default();
+                waiting.tasks += 1;
+                waiting.cost += of_task.cost;
+            }
             expected.queue.insert((row, task.id));
         }
         if of_task.held.is_some() {
-            expected.shares.entry(owner).or_default().in_flight += 1;
+            for party in parties {
+                *expected.in_flight.entry(party).or_default() += 1;
+            }
         }
         expected.leases.extend(of_task.lease);
         expected.held.extend(of_task.held);
         expected.ended.extend(of_task.ended);
         expected.listings.extend(of_task.listings.into_iter().map(|row| (row, task.id)));
     }
-    for (owner, pool) in expected.waiting.keys() {
-        let share = snapshot.shares.get(owner).copied().unwrap_or_default();
-        expected.turns.insert((pool.clone(), share, owner.clone()));
+    for (key, node) in &snapshot.nodes {
+        let Some((parent, name)) = key.split() else { continue };
+        match node.standing {
+            Standing::Active => drop(expected.turns.insert((parent, node.virtual_time, name.to_owned()))),
+            Standing::KeptBack => drop(expected.kept_back.insert(key.clone())),
+            Standing::Idle => drop(expected.idle.insert((node.idle_since, key.clone()))),
+        }
     }
     for person in snapshot.people.values() {
         expected.names.insert((owner_key(&person.owner), person.name.to_string(), person.id));
     }
     expected
+}
+
+/// 6, and that whoever waits has a place in the order unless a cap keeps him back.
+fn of_shares(snapshot: &Snapshot) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (key, node) in &snapshot.nodes {
+        let Some((parent, _)) = key.split() else { continue };
+        let floor = snapshot.nodes.get(&parent).map_or(0, |parent| parent.floor);
+        // models may be served by different workers, so theirs is looked at when one is served
+        let active = node.standing == Standing::Active;
+        if active && key.depth() > 1 && node.virtual_time < floor {
+            wrong.push(format!("{key:?} is active at {} and the floor is {floor}", node.virtual_time));
+        }
+        let Some(place) = key.place() else { continue };
+        let waits = snapshot.waiting.contains_key(&(place.owner(), place.lane));
+        if waits == (node.standing == Standing::Idle) {
+            wrong.push(format!("{key:?} is {:?} and waits: {waits}", node.standing));
+        }
+    }
+    for (party, lane) in snapshot.waiting.keys() {
+        let Some((tenant, user)) = party.split_once('/') else { continue };
+        let place = Place { lane: lane.clone(), tenant: tenant.to_owned(), user: user.to_owned() };
+        let standing = snapshot.nodes.get(&place.nodes()[0]).map(|node| node.standing);
+        let kept_back = standing == Some(Standing::KeptBack) && snapshot.in_flight.contains_key(party);
+        if standing != Some(Standing::Active) && !kept_back {
+            wrong.push(format!("{party} waits, is kept back by no cap, and has no place in the order"));
+        }
+    }
+    wrong
 }
 
 /// Everything that is wrong with one record.
@@ -113,6 +148,10 @@ pub fn of_record(task: &TaskRecord) -> Vec<String> {
     require(task.progress_fence <= task.last_fence, "its progress is of a later fence");
     require(task.was_leased == (task.attempts.started > 0), "its attempts do not agree with its history");
     require(task.revision > 0, "it has no revision");
+    // 12
+    let charged = task.device_time_us.saturating_add(task.attempt_charge_us);
+    require(task.charged_us == charged, "what was charged is not the sum over its attempts");
+    require(tenure.is_some() || task.attempt_charge_us == 0, "no attempt is open and one is charged");
     let ended_attempts = task
         .attempts
         .application_failures

@@ -10,6 +10,7 @@ mod codec;
 mod conformance;
 mod embedded;
 mod errors;
+pub mod fair;
 mod indexes;
 pub mod invariants;
 mod operations;
@@ -79,6 +80,8 @@ pub struct Claimant {
     pub incarnation: Incarnation,
     /// Names of the models that it has; `""` stands for the fleet's default model.
     pub pools: Vec<String>,
+    /// What it computes on, as estimates of costs tell devices apart.
+    pub device: String,
 }
 
 /// A task given to a worker, with all that the worker needs.
@@ -105,6 +108,8 @@ pub struct TaskBeat {
     pub progress: Option<Progress>,
     /// Newest checkpoint; empty = none since the last beat.
     pub checkpoint: Bytes,
+    /// Device time of the attempt so far, in microseconds; 0 = not told.
+    pub device_time_us: u64,
 }
 
 /// A settlement with what travels beside it.

@@ -8,12 +8,16 @@ use std::time::Duration;
 use likeness_shared::ids::{Fence, Incarnation, TaskId, WorkerId};
 use likeness_shared::proto::InversionResult;
 
+use super::fair::{UnitCost, cost_key, units_left};
+use super::indexes::place_of;
 use super::people::{register_learned, require_name_free, resolve_people};
 use super::record::{Outcome, Spec, State, StoreTime, TaskRecord};
-use super::transition::{AttemptEnd, BeatVerdict, Refusal, SettleVerdict};
+use super::transition::{AttemptEnd, BeatVerdict, Price, Refusal, SettleVerdict};
 use super::workspace::Workspace;
 use super::{Claimant, Claimed, NewTask, Settlement, StoreError, Submitted, TaskBeat};
 
+/// The device in the keys of costs that hold for all of them.
+const ANY_DEVICE: &str = "";
 /// Request ids of submits.
 pub(super) const SUBMITS: &str = "task";
 
@@ -24,12 +28,31 @@ pub(super) fn submit(step: &mut impl Workspace, new: &NewTask) -> Result<Submitt
     if let Spec::Inversion(spec) = &new.spec {
         require_name_free(step, &new.owner, &spec.person_name)?;
     }
+    require_room(step, new)?;
+    let unit = unit_cost(step, &new.spec, ANY_DEVICE)?;
     let number = step.next_number()?;
     let id = TaskId::generate();
-    let task = TaskRecord::submitted(id, number, new.owner.clone(), new.spec.clone(), step.now());
+    let task =
+        TaskRecord::submitted(id, number, new.owner.clone(), new.spec.clone(), unit.mean_ns, step.now());
     step.put_task(None, &task)?;
     step.remember_request(SUBMITS, &task.owner, &new.request, new.body, id.to_bytes())?;
     Ok(Submitted { task, repeated: false })
+}
+
+/// Refuses where the owner, or his tenant, has as many tasks waiting as he may. Submits at the same moment may pass
+/// together.
+fn require_room(step: &impl Workspace, new: &NewTask) -> Result<(), StoreError> {
+    let place = place_of(&new.owner, &new.spec);
+    let terms = step.policy().terms(&place);
+    for (party, limit, quota) in [
+        (place.owner(), terms.user_queued, "user_queued"),
+        (place.tenant.clone(), terms.tenant_queued, "tenant_queued"),
+    ] {
+        if step.queued(&party)? >= limit {
+            return Err(StoreError::QuotaUsedUp { quota, party, limit });
+        }
+    }
+    Ok(())
 }
 
 /// Leases a queued task. A generation whose person is gone fails here instead of starting: `None`.
@@ -48,7 +71,9 @@ pub(super) fn lease(
             return Ok(None);
         }
     };
-    let fence = task.lease(&claimant.worker, &claimant.incarnation, step.now(), step.lease_ttl())?;
+    let unit = unit_cost(step, &task.spec, &claimant.device)?;
+    let price = Price { unit_ns: unit.mean_ns, device: claimant.device.clone() };
+    let fence = task.lease(&claimant.worker, &claimant.incarnation, price, step.now(), step.lease_ttl())?;
     step.put_task(Some(&old), &task)?;
     let checkpoint = step.checkpoint(id)?;
     Ok(Some(Claimed { task, fence, checkpoint, people }))
@@ -69,7 +94,8 @@ fn beat_one(
 ) -> Result<BeatVerdict, StoreError> {
     let Some(old) = step.find_task(beat.task)? else { return Ok(BeatVerdict::Stale) };
     let mut task = old.clone();
-    let verdict = task.beat(worker, beat.fence, beat.progress.clone(), step.now(), step.lease_ttl());
+    let (progress, time) = (beat.progress.clone(), beat.device_time_us);
+    let verdict = task.beat(worker, beat.fence, progress, time, step.now(), step.lease_ttl());
     if verdict != BeatVerdict::Stale {
         if !beat.checkpoint.is_empty() {
             step.put_checkpoint(task.id, &beat.checkpoint)?;
@@ -90,6 +116,9 @@ pub(super) fn settle(
     if verdict != SettleVerdict::Accepted {
         return Ok(verdict);
     }
+    if let State::Succeeded(_) = &task.state {
+        learn_cost(step, &old, task.device_time_us.saturating_sub(old.device_time_us))?;
+    }
     if let State::Succeeded(Outcome::Inversion(result)) = &mut task.state {
         let learned = settlement.person.clone().ok_or(Refusal::OutcomeMismatch)?;
         let person = register_learned(step, &old, learned)?;
@@ -103,6 +132,33 @@ pub(super) fn settle(
     }
     step.put_task(Some(&old), &task)?;
     Ok(verdict)
+}
+
+/// What a unit of the task's work costs on a device; as long as that is not known, on any.
+fn unit_cost(step: &impl Workspace, spec: &Spec, device: &str) -> Result<UnitCost, StoreError> {
+    let lane = spec.lane();
+    if let Some(known) = step.unit_cost(&lane, &cost_key(spec, device))? {
+        return Ok(known);
+    }
+    Ok(step.unit_cost(&lane, &cost_key(spec, ANY_DEVICE))?.unwrap_or(UnitCost::first(spec)))
+}
+
+/// Learns from an attempt that ended the task. `leased` is the task as it was before.
+fn learn_cost(step: &mut impl Workspace, leased: &TaskRecord, time_us: u64) -> Result<(), StoreError> {
+    let units = units_left(&leased.spec, leased.resumes_from);
+    if time_us == 0 || units == 0 {
+        return Ok(());
+    }
+    let mut keys = vec![cost_key(&leased.spec, ANY_DEVICE)];
+    if !leased.device.is_empty() {
+        keys.push(cost_key(&leased.spec, &leased.device));
+    }
+    let lane = leased.spec.lane();
+    for key in keys {
+        let known = step.unit_cost(&lane, &key)?.unwrap_or(UnitCost::first(&leased.spec));
+        step.put_unit_cost(&lane, &key, known.after(units, time_us))?;
+    }
+    Ok(())
 }
 
 pub(super) fn worker_lost(

@@ -12,6 +12,7 @@ use likeness_shared::proto::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::fair::{Lane, class_byte, units_left};
 use super::prost_serde;
 
 /// Microseconds since 1970 by the store's clock, which never goes back.
@@ -58,6 +59,12 @@ impl Spec {
             Self::Inversion(_) => TaskKind::Inversion,
             Self::Generation(_) => TaskKind::Generation,
         }
+    }
+
+    /// Where tasks like this one wait.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        Lane { model: self.model().to_owned(), class: class_byte(self.kind()) }
     }
 
     /// The model asked for; empty = the fleet's default model.
@@ -222,14 +229,35 @@ pub struct TaskRecord {
     pub last_errors: Vec<String>,
     /// The newest few accepted settlements, oldest first.
     pub settled: Vec<Settled>,
-    /// Device time of the settled attempts, in microseconds.
+    /// Device time of the ended attempts, in microseconds.
     pub device_time_us: u64,
+    /// GPU time charged to the user for this task so far, in microseconds: that of the ended attempts, and for the open
+    /// one what was estimated, or reported where that is more.
+    pub charged_us: u64,
+    /// The open attempt's part of it.
+    pub attempt_charge_us: u64,
+    /// Device time of the open attempt as last reported, in microseconds.
+    pub attempt_time_us: u64,
+    /// The step from which the next attempt (or the open one) begins.
+    pub resumes_from: u32,
+    /// GPU time that one unit of this task's work is expected to take, in nanoseconds.
+    pub unit_ns: u64,
+    /// The device of the newest lease, as estimates tell devices apart.
+    pub device: String,
     /// Submitted.
     pub created: StoreTime,
     /// First lease.
     pub started: Option<StoreTime>,
     /// Terminal state reached.
     pub ended: Option<StoreTime>,
+}
+
+impl TaskRecord {
+    /// GPU time that the rest of the task is expected to take, in microseconds.
+    #[must_use]
+    pub fn expected_us(&self) -> u64 {
+        self.unit_ns.saturating_mul(units_left(&self.spec, self.resumes_from)) / 1000
+    }
 }
 
 /// A learned person.

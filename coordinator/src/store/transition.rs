@@ -87,6 +87,15 @@ pub enum AttemptEnd {
     },
 }
 
+/// What a lease is expected to cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Price {
+    /// GPU time of a unit of work, in nanoseconds.
+    pub unit_ns: u64,
+    /// The device that it was measured on, as estimates tell devices apart.
+    pub device: String,
+}
+
 /// A settlement: who ends which attempt, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptSettlement {
@@ -105,7 +114,14 @@ pub struct AttemptSettlement {
 impl TaskRecord {
     /// A task as it is just after its submit.
     #[must_use]
-    pub fn submitted(id: TaskId, number: u64, owner: Owner, spec: Spec, now: StoreTime) -> Self {
+    pub fn submitted(
+        id: TaskId,
+        number: u64,
+        owner: Owner,
+        spec: Spec,
+        unit_ns: u64,
+        now: StoreTime,
+    ) -> Self {
         Self {
             id,
             number,
@@ -124,6 +140,12 @@ impl TaskRecord {
             last_errors: Vec::new(),
             settled: Vec::new(),
             device_time_us: 0,
+            charged_us: 0,
+            attempt_charge_us: 0,
+            attempt_time_us: 0,
+            resumes_from: 0,
+            unit_ns,
+            device: String::new(),
             created: now,
             started: None,
             ended: None,
@@ -135,12 +157,14 @@ impl TaskRecord {
         &mut self,
         worker: &WorkerId,
         incarnation: &Incarnation,
+        price: Price,
         now: StoreTime,
         ttl: Duration,
     ) -> Result<Fence, Refusal> {
         if self.state != State::Queued {
             return Err(Refusal::NotQueued);
         }
+        (self.unit_ns, self.device) = (price.unit_ns, price.device);
         let fence = Fence(now.0.max(self.last_fence.0.saturating_add(1)));
         self.enter_lease(worker, incarnation, fence, now, ttl);
         Ok(fence)
@@ -190,6 +214,7 @@ impl TaskRecord {
         worker: &WorkerId,
         fence: Fence,
         progress: Option<Progress>,
+        device_time_us: u64,
         now: StoreTime,
         ttl: Duration,
     ) -> BeatVerdict {
@@ -199,6 +224,11 @@ impl TaskRecord {
         let changed = progress.is_some_and(|progress| self.report(fence, progress));
         let runs = was_running || changed;
         self.state = if runs { State::Running(renewed) } else { State::Leased(renewed) };
+        self.attempt_time_us = self.attempt_time_us.max(device_time_us);
+        // an attempt that takes longer than was thought is charged while it runs
+        let more = self.attempt_time_us.saturating_sub(self.attempt_charge_us);
+        self.attempt_charge_us += more;
+        self.charged_us += more;
         if changed {
             self.revision += 1;
         }
@@ -223,7 +253,7 @@ impl TaskRecord {
         {
             return Err(Refusal::OutcomeMismatch);
         }
-        self.device_time_us = self.device_time_us.saturating_add(device_time_us);
+        self.close_attempt(self.attempt_time_us.max(device_time_us));
         remember(&mut self.settled, Settled { fence, outcome: digest });
         match end {
             AttemptEnd::Succeeded(outcome) => {
@@ -238,6 +268,8 @@ impl TaskRecord {
                 remember(&mut self.last_errors, format!("{worker}: {code}: {message}"));
                 if retryable && !self.cancel_requested && self.attempts.application_failures <= MAX_RETRIES {
                     self.requeue(now);
+                    // its checkpoint is dropped
+                    self.resumes_from = 0;
                 } else {
                     let failure = Failure { code, message, worker: worker.to_string() };
                     self.end(State::Failed(failure), now);
@@ -266,6 +298,7 @@ impl TaskRecord {
     /// The worker is gone: back to the front of the queue, or into quarantine if this task has lost too many.
     pub fn lose(&mut self, cause: &str, now: StoreTime) -> Result<(), Refusal> {
         let tenure = self.state.tenure().ok_or(Refusal::NotLeased)?.clone();
+        self.close_attempt(self.attempt_time_us);
         self.attempts.infrastructure_failures += 1;
         remember(&mut self.last_errors, format!("{}: {cause}", tenure.worker));
         if !self.lost_on.contains(&tenure.worker) && self.lost_on.len() < REMEMBERED {
@@ -293,6 +326,7 @@ impl TaskRecord {
     /// The lease never reached its worker: back to the front of the queue, and nobody is charged.
     pub fn undelivered(&mut self, now: StoreTime) -> Result<(), Refusal> {
         self.state.tenure().ok_or(Refusal::NotLeased)?;
+        self.close_attempt(0);
         self.attempts.hand_backs += 1;
         self.requeue(now);
         Ok(())
@@ -340,8 +374,17 @@ impl TaskRecord {
         self.last_worker = worker.to_string();
         self.was_leased = true;
         self.attempts.started += 1;
+        self.attempt_charge_us = self.expected_us();
+        self.charged_us = self.charged_us.saturating_add(self.attempt_charge_us);
         self.started.get_or_insert(now);
         self.revision += 1;
+    }
+
+    /// The open attempt took so much device time, and that is what is charged for it.
+    fn close_attempt(&mut self, time_us: u64) {
+        self.charged_us = self.charged_us.saturating_sub(self.attempt_charge_us).saturating_add(time_us);
+        self.device_time_us = self.device_time_us.saturating_add(time_us);
+        (self.attempt_charge_us, self.attempt_time_us) = (0, 0);
     }
 
     /// Takes a report over unless it goes back under its own fence. True where anything changed.
@@ -362,6 +405,9 @@ impl TaskRecord {
         } else {
             self.state = State::Queued;
             self.revision += 1;
+            if let (Spec::Inversion(_), Some(progress)) = (&self.spec, &self.progress) {
+                self.resumes_from = progress.step;
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use likeness_shared::ids::{Digest, PersonId, RequestId, TaskId, WorkerId};
 
 use super::StoreError;
+use super::fair::{FairPolicy, Lane, UnitCost};
 use super::record::{Owner, PersonRecord, StoreTime, TaskRecord};
 
 /// An id as a store keeps it.
@@ -54,6 +55,14 @@ pub(super) trait Workspace {
         body: Digest,
         made: Id,
     ) -> Result<(), StoreError>;
+    /// How GPU time is shared.
+    fn policy(&self) -> &FairPolicy;
+    /// Tasks of a tenant, or of an owner ("tenant/user"), that wait. May be of a moment ago.
+    fn queued(&self, party: &str) -> Result<u64, StoreError>;
+    /// What a unit of work in a lane costs, if it is known. May be of a moment ago.
+    fn unit_cost(&self, lane: &Lane, key: &str) -> Result<Option<UnitCost>, StoreError>;
+    /// Remembers what a unit of work costs.
+    fn put_unit_cost(&mut self, lane: &Lane, key: &str, cost: UnitCost) -> Result<(), StoreError>;
     /// The next task's number; greater than any before.
     fn next_number(&mut self) -> Result<u64, StoreError>;
 

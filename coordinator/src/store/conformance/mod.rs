@@ -16,6 +16,7 @@ use bytes::Bytes;
 use likeness_shared::ids::{Digest, Fence, Incarnation, RequestId, TaskId, WorkerId};
 use likeness_shared::proto::{GenerationSpec, InversionSpec, Progress};
 
+use crate::store::fair::FairPolicy;
 use crate::store::record::{Outcome, Owner, Spec};
 use crate::store::transition::{AttemptEnd, AttemptSettlement};
 use crate::store::{
@@ -32,6 +33,14 @@ pub(super) fn times() -> StoreTimes {
     }
 }
 
+/// Caps and weights that a random life runs into.
+pub(super) fn tight_policy() -> FairPolicy {
+    let mut policy =
+        FairPolicy { user_in_flight: 2, tenant_in_flight: 4, user_queued: 4, ..FairPolicy::default() };
+    policy.tenants.entry("acme".to_owned()).or_default().user_weights.insert("u1".to_owned(), 250);
+    policy
+}
+
 /// A clock that stands still until told otherwise.
 pub(super) fn clock() -> Arc<AtomicU64> {
     Arc::new(AtomicU64::new(1_000_000_000))
@@ -45,7 +54,12 @@ pub(super) fn advance(clock: &AtomicU64, by: Duration) {
 #[async_trait]
 pub(super) trait Bench: Send + Sync {
     fn clock(&self) -> &Arc<AtomicU64>;
-    async fn open(&self) -> Arc<dyn TaskStore>;
+    fn policy(&self) -> &FairPolicy;
+    async fn open_with(&self, policy: FairPolicy) -> Arc<dyn TaskStore>;
+
+    async fn open(&self) -> Arc<dyn TaskStore> {
+        self.open_with(self.policy().clone()).await
+    }
 }
 
 /// Every story as a test of the bench that the expression makes.
@@ -58,6 +72,9 @@ macro_rules! conformance_tests {
             a_lease_without_beats_runs_out_and_a_restart_gives_it_a_whole_ttl,
             a_restarted_worker_process_loses_what_its_predecessor_held,
             users_take_turns_and_a_flood_waits_behind_everyone,
+            users_share_by_gpu_time_within_their_caps,
+            what_an_attempt_took_is_charged_and_learned,
+            more_than_the_quota_does_not_wait,
             a_worker_gets_only_tasks_of_its_models,
             cancelling_ends_a_waiting_task_at_once_and_a_running_one_through_its_worker,
             three_losses_on_two_workers_are_poison_and_application_failures_are_retried_twice,
@@ -93,7 +110,12 @@ pub(super) fn incarnation(name: &str) -> Incarnation {
 }
 
 pub(super) fn claimant(name: &str) -> Claimant {
-    Claimant { worker: worker(name), incarnation: incarnation("first"), pools: vec![String::new()] }
+    Claimant {
+        worker: worker(name),
+        incarnation: incarnation("first"),
+        pools: vec![String::new()],
+        device: "cpu".to_owned(),
+    }
 }
 
 pub(super) fn generation(user: &str, request: &str) -> NewTask {
@@ -121,6 +143,7 @@ pub(super) fn beat(claimed: &Claimed, step: u32, checkpoint: &'static [u8]) -> T
         fence: claimed.fence,
         progress: Some(Progress { step, total_steps: 100, ..Progress::default() }),
         checkpoint: Bytes::from_static(checkpoint),
+        device_time_us: u64::from(step) * 100,
     }
 }
 

@@ -271,7 +271,8 @@ impl<'b> Life<'b> {
         let checkpoint =
             if with_checkpoint { Bytes::from(format!("state {}", self.beats)) } else { Bytes::new() };
         let progress = Some(Progress { step, ..Progress::default() });
-        let beat = TaskBeat { task, fence, progress, checkpoint: checkpoint.clone() };
+        let device_time_us = u64::from(step) * 1000;
+        let beat = TaskBeat { task, fence, progress, checkpoint: checkpoint.clone(), device_time_us };
         let verdicts = self.store.beat(worker(name), vec![beat]).await.unwrap();
         let before = &self.before.tasks[&task];
         let cancel = before.cancel_requested;

@@ -125,8 +125,8 @@ pub(in crate::store) async fn users_take_turns_and_a_flood_waits_behind_everyone
         served.push(claimed.task.owner.user.to_string());
         store.settle(settlement("w1", claimed.task.id, claimed.fence, drawn())).await.unwrap();
     }
-    assert_eq!(served, ["flood", "anna", "bert", "flood", "flood", "flood", "flood"]);
-    // with leases in flight, who has fewer comes first
+    assert_eq!(served, ["anna", "bert", "flood", "flood", "flood", "flood", "flood"]);
+    // who has just come comes before what the flood has had since
     for number in 0..3 {
         store.submit(generation("flood", &format!("g{number}"))).await.unwrap();
     }
@@ -135,6 +135,80 @@ pub(in crate::store) async fn users_take_turns_and_a_flood_waits_behind_everyone
     store.submit(generation("carl", "r")).await.unwrap();
     let next = store.claim(claimant("w2"), 1).await.unwrap().remove(0);
     assert_eq!(next.task.owner.user.as_str(), "carl");
+    assert_sound(&store).await;
+}
+
+pub(in crate::store) async fn users_share_by_gpu_time_within_their_caps(bench: &dyn Bench) {
+    let store = bench.open().await;
+    for number in 0..70 {
+        let mut long = generation("long", &format!("l{number}"));
+        if let Spec::Generation(spec) = &mut long.spec {
+            spec.steps = Some(100);
+        }
+        store.submit(long).await.unwrap();
+        let mut short = generation("short", &format!("s{number}"));
+        if let Spec::Generation(spec) = &mut short.spec {
+            spec.steps = Some(25);
+        }
+        store.submit(short).await.unwrap();
+    }
+    let claimed = store.claim(claimant("w1"), 50).await.unwrap();
+    let long = claimed.iter().filter(|claimed| claimed.task.owner.user.as_str() == "long").count();
+    assert_eq!(long, 10, "four short tasks for a long one");
+    // the cap of 64 in flight keeps the short user back, and an end lets one more through
+    let more = store.claim(claimant("w1"), 60).await.unwrap();
+    let short = claimed.iter().chain(&more).filter(|claimed| claimed.task.owner.user.as_str() == "short");
+    let short: Vec<_> = short.cloned().collect();
+    assert_eq!(short.len(), 64);
+    assert_sound(&store).await;
+    let one = &short[0];
+    store.settle(settlement("w1", one.task.id, one.fence, drawn())).await.unwrap();
+    let next = store.claim(claimant("w1"), 60).await.unwrap();
+    assert_eq!(next.iter().filter(|claimed| claimed.task.owner.user.as_str() == "short").count(), 1);
+    assert_sound(&store).await;
+}
+
+pub(in crate::store) async fn what_an_attempt_took_is_charged_and_learned(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let first = store.submit(generation("anna", "first")).await.unwrap().task;
+    let guessed = first.unit_ns;
+    let claimed = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
+    assert_eq!(claimed.task.charged_us, first.expected_us(), "the estimate is charged at the claim");
+    let much = claimed.task.charged_us + 1000;
+    store
+        .beat(worker("w1"), vec![TaskBeat { device_time_us: much, ..beat(&claimed, 1, b"") }])
+        .await
+        .unwrap();
+    assert_eq!(store.task(first.id).await.unwrap().charged_us, much, "an attempt is charged while it runs");
+    let mut settlement = settlement("w1", first.id, claimed.fence, drawn());
+    settlement.attempt.device_time_us = much + 500;
+    store.settle(settlement).await.unwrap();
+    let ended = store.task(first.id).await.unwrap();
+    assert_eq!(
+        (ended.charged_us, ended.device_time_us, ended.attempt_charge_us),
+        (much + 500, much + 500, 0)
+    );
+    let second = store.submit(generation("anna", "second")).await.unwrap().task;
+    assert_eq!(second.expected_us(), much + 500, "the next estimate is what the first one took");
+    assert_ne!(second.unit_ns, guessed);
+    // a lease that was never delivered costs nothing
+    let claimed = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
+    store.undelivered(worker("w1"), vec![(second.id, claimed.fence)]).await.unwrap();
+    assert_eq!(store.task(second.id).await.unwrap().charged_us, 0);
+    assert_sound(&store).await;
+}
+
+pub(in crate::store) async fn more_than_the_quota_does_not_wait(bench: &dyn Bench) {
+    let store = bench.open_with(tight_policy()).await;
+    for number in 0..4 {
+        store.submit(generation("flood", &format!("f{number}"))).await.unwrap();
+    }
+    let refused = store.submit(generation("flood", "f4")).await.unwrap_err();
+    assert!(matches!(refused, StoreError::QuotaUsedUp { quota: "user_queued", limit: 4, .. }), "{refused}");
+    assert!(store.submit(generation("flood", "f3")).await.unwrap().repeated, "what was taken stays taken");
+    store.submit(generation("anna", "a")).await.unwrap();
+    store.claim(claimant("w1"), 2).await.unwrap();
+    store.submit(generation("flood", "f4")).await.unwrap();
     assert_sound(&store).await;
 }
 

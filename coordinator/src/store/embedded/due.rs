@@ -6,7 +6,7 @@ use redb::ReadableTable;
 use super::faults::fault;
 use super::tables::{Id, Tables};
 use crate::store::workspace::Workspace;
-use crate::store::{StoreError, Swept, operations};
+use crate::store::{StoreError, Swept, fair, operations};
 
 /// Rows that one sweep removes at most, so that it never holds up others.
 const SWEEP_BATCH: usize = 500;
@@ -38,6 +38,8 @@ pub(super) fn sweep(tables: &mut Tables<'_>) -> Result<Swept, StoreError> {
         let old = tables.task(*id)?;
         tables.remove_task(&old)?;
     }
+    let idle_before = tables.now.minus(fair::DEBTS_KEPT);
+    fair::forget_idle(tables, idle_before, SWEEP_BATCH)?;
     Ok(Swept { tasks: due.len(), requests: tables.forget_requests(SWEEP_BATCH)? })
 }
 

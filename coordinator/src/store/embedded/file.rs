@@ -6,11 +6,12 @@ use redb::{Database, DatabaseError, ReadableDatabase, StorageError, TableError};
 
 use super::faults::{fault, is_full};
 use super::tables::{FORMAT_KEY, META, TIME_KEY, Tables};
+use crate::store::fair::FairPolicy;
 use crate::store::record::StoreTime;
 use crate::store::{StoreError, StoreTimes};
 
 /// The layout of tables and keys that this version writes.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 /// Of pages, in bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -74,7 +75,8 @@ impl StoreFile {
             request_ids: std::time::Duration::ZERO,
             ended_tasks: std::time::Duration::ZERO,
         };
-        let mut tables = Tables::open(&transaction, times, StoreTime(0))?;
+        let policy = FairPolicy::default();
+        let mut tables = Tables::open(&transaction, times, &policy, StoreTime(0))?;
         tables.meta.insert(FORMAT_KEY, FORMAT).map_err(fault)?;
         drop(tables);
         transaction.commit().map_err(fault)

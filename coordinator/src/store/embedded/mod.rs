@@ -10,6 +10,7 @@ mod file;
 mod people;
 mod put;
 mod read;
+mod shares;
 mod step;
 mod tables;
 mod writer;
@@ -30,6 +31,7 @@ use file::StoreFile;
 use tables::Tables;
 use writer::{Job, Slot, Writer};
 
+use super::fair::FairPolicy;
 use super::invariants::Snapshot;
 use super::record::{Owner, PersonRecord, TaskRecord};
 use super::transition::{BeatVerdict, SettleVerdict};
@@ -57,15 +59,26 @@ pub struct EmbeddedStore {
 
 impl EmbeddedStore {
     /// Opens or makes the file. Blocks: leases that ran out while the file was closed are given a whole TTL more.
-    pub fn open(path: &Path, times: StoreTimes, clock: StoreClock) -> Result<Self, StoreError> {
-        Self::open_file(StoreFile::new(path), times, clock)
+    pub fn open(
+        path: &Path,
+        times: StoreTimes,
+        policy: FairPolicy,
+        clock: StoreClock,
+    ) -> Result<Self, StoreError> {
+        Self::open_file(StoreFile::new(path), times, policy, clock)
     }
 
-    fn open_file(file: StoreFile, times: StoreTimes, clock: StoreClock) -> Result<Self, StoreError> {
+    fn open_file(
+        file: StoreFile,
+        times: StoreTimes,
+        policy: FairPolicy,
+        clock: StoreClock,
+    ) -> Result<Self, StoreError> {
+        let policy = Arc::new(policy);
         let database = file.open()?;
         let last_time = StoreFile::last_time(&database)?;
         let clock = clock.starting_at(last_time);
-        let last_time = extend_leases(&database, times, &clock, last_time)?;
+        let last_time = extend_leases(&database, times, &policy, &clock, last_time)?;
         let slot: Slot = Arc::new(RwLock::new(Some(Arc::new(database))));
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let (jobs, waiting) = mpsc::channel(WAITING_OPERATIONS);
@@ -73,6 +86,7 @@ impl EmbeddedStore {
             file,
             slot: Arc::clone(&slot),
             times,
+            policy,
             clock,
             last_time,
             events: events.clone(),
@@ -144,12 +158,13 @@ fn join(thread: Option<JoinHandle<()>>) {
 fn extend_leases(
     database: &Database,
     times: StoreTimes,
+    policy: &FairPolicy,
     clock: &StoreClock,
     last_time: super::record::StoreTime,
 ) -> Result<super::record::StoreTime, StoreError> {
     let transaction = database.begin_write().map_err(fault)?;
     let now = clock.after(last_time);
-    let mut tables = Tables::open(&transaction, times, now)?;
+    let mut tables = Tables::open(&transaction, times, policy, now)?;
     let extended = due::extend_leases(&mut tables)?;
     tables.meta.insert(tables::TIME_KEY, now.0).map_err(fault)?;
     drop(tables);

@@ -4,11 +4,13 @@ use likeness_shared::ids::{Digest, PersonId, PersonName, RequestId, TaskId};
 use redb::{ReadTransaction, ReadableTable};
 
 use super::faults::fault;
+use super::shares;
 use super::tables::{
-    CHECKPOINTS, ENDED, HELD, Id, LEASES, LISTINGS, PEOPLE, PEOPLE_BY_NAME, QUEUE, REQUESTS, SHARES, TASKS,
-    TURNS, WAITING,
+    CHECKPOINTS, ENDED, HELD, IDLE, IN_FLIGHT, Id, KEPT_BACK, LEASES, LISTINGS, NODES, PEOPLE,
+    PEOPLE_BY_NAME, QUEUE, REQUESTS, TASKS, TURNS, WAITING,
 };
-use crate::store::indexes::{ANY, ListingRow, Share, WaitingRow, state_byte};
+use crate::store::fair::{Lane, NodeKey};
+use crate::store::indexes::{ANY, ListingRow, WaitingRow, state_byte};
 use crate::store::invariants::Snapshot;
 use crate::store::operations::SUBMITS;
 use crate::store::record::{Owner, PersonRecord, StoreTime, TaskRecord};
@@ -161,8 +163,9 @@ pub(super) fn snapshot(transaction: &ReadTransaction) -> Result<Snapshot, StoreE
     each_row!(CHECKPOINTS, |id, _bytes| snapshot.checkpoints.insert(TaskId::from_bytes(id)));
     each_row!(PEOPLE, |id, bytes| snapshot.people.insert(PersonId::from_bytes(id), codec::decode(bytes)?));
     each_row!(QUEUE, |key, id| {
-        let (pool, owner, lane, number) = key;
-        let row = WaitingRow { pool: pool.to_owned(), owner: owner.to_owned(), lane, number };
+        let (lane, owner, rank, number) = key;
+        let lane = Lane::read(lane).ok_or_else(|| dangling("queue"))?;
+        let row = WaitingRow { lane, owner: owner.to_owned(), rank, number };
         snapshot.queue.insert((row, TaskId::from_bytes(id)))
     });
     each_row!(LEASES, |key, _unit| snapshot.leases.insert((StoreTime(key.0), TaskId::from_bytes(key.1))));
@@ -173,14 +176,17 @@ pub(super) fn snapshot(transaction: &ReadTransaction) -> Result<Snapshot, StoreE
         let row = ListingRow { tenant: tenant.to_owned(), user: user.to_owned(), kind, state, number };
         snapshot.listings.insert((row, TaskId::from_bytes(id)))
     });
-    each_row!(SHARES, |owner, share| {
-        let (in_flight, served) = share;
-        snapshot.shares.insert(owner.to_owned(), Share { in_flight, served })
+    each_row!(NODES, |key, row| snapshot.nodes.insert(NodeKey::from_text(key), shares::node(row)?));
+    each_row!(KEPT_BACK, |key, _unit| snapshot.kept_back.insert(NodeKey::from_text(key)));
+    each_row!(IDLE, |key, _unit| snapshot.idle.insert((StoreTime(key.0), NodeKey::from_text(key.1))));
+    each_row!(WAITING, |key, row| {
+        let lane = Lane::read(key.1).ok_or_else(|| dangling("waiting"))?;
+        snapshot.waiting.insert((key.0.to_owned(), lane), shares::waiting(row))
     });
-    each_row!(WAITING, |key, count| snapshot.waiting.insert((key.0.to_owned(), key.1.to_owned()), count));
+    each_row!(IN_FLIGHT, |party, count| snapshot.in_flight.insert(party.to_owned(), count));
     each_row!(TURNS, |key, _unit| {
-        let (pool, in_flight, served, owner) = key;
-        snapshot.turns.insert((pool.to_owned(), Share { in_flight, served }, owner.to_owned()))
+        let (parent, virtual_time, name) = key;
+        snapshot.turns.insert((NodeKey::from_text(parent), virtual_time, name.to_owned()))
     });
     each_row!(PEOPLE_BY_NAME, |key, id| {
         let (tenant, user, name) = key;

@@ -11,6 +11,7 @@ use super::read::request_seen;
 use super::tables::{NUMBER_KEY, Tables};
 use crate::store::StoreError;
 use crate::store::codec;
+use crate::store::fair::{FairPolicy, Lane, UnitCost};
 use crate::store::record::{Owner, PersonRecord, StoreTime, TaskRecord};
 use crate::store::requests::{RequestRecord, request_key};
 use crate::store::workspace::{Id, Workspace};
@@ -99,6 +100,34 @@ impl Workspace for Tables<'_> {
         self.requests_by_age.insert((self.now.0, key.as_str()), ()).map_err(fault)?;
         self.dirty = true;
         Ok(())
+    }
+
+    fn unit_cost(&self, lane: &Lane, key: &str) -> Result<Option<UnitCost>, StoreError> {
+        let found = self.costs.get((lane.text().as_str(), key)).map_err(fault)?;
+        found.map(|guard| codec::decode(guard.value())).transpose()
+    }
+
+    fn put_unit_cost(&mut self, lane: &Lane, key: &str, cost: UnitCost) -> Result<(), StoreError> {
+        let lane = lane.text();
+        self.costs.insert((lane.as_str(), key), codec::encode(&cost)?.as_slice()).map_err(fault)?;
+        self.dirty = true;
+        Ok(())
+    }
+
+    fn policy(&self) -> &FairPolicy {
+        self.policy
+    }
+
+    fn queued(&self, party: &str) -> Result<u64, StoreError> {
+        let mut tasks = 0;
+        for row in self.waiting.range((party, "")..).map_err(fault)? {
+            let (key, waiting) = row.map_err(fault)?;
+            if key.value().0 != party {
+                break;
+            }
+            tasks += waiting.value().0;
+        }
+        Ok(tasks)
     }
 
     fn next_number(&mut self) -> Result<u64, StoreError> {

@@ -3,6 +3,7 @@
 use redb::{Table, TableDefinition, WriteTransaction};
 
 use super::faults::fault;
+use crate::store::fair::FairPolicy;
 use crate::store::record::{StoreTime, TaskRecord};
 pub(super) use crate::store::workspace::Id;
 use crate::store::{StoreError, StoreTimes, TaskEvent};
@@ -10,14 +11,22 @@ use crate::store::{StoreError, StoreTimes, TaskEvent};
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 pub(super) const TASKS: TableDefinition<Id, &[u8]> = TableDefinition::new("tasks");
 pub(super) const CHECKPOINTS: TableDefinition<Id, &[u8]> = TableDefinition::new("checkpoints");
-/// (model, owner, lane, number)
+/// (lane, owner, rank, number)
 pub(super) const QUEUE: TableDefinition<(&str, &str, u8, u64), Id> = TableDefinition::new("queue");
-/// (model, leases in flight, last served, owner): whose turn it is, for owners with something in `QUEUE`.
-pub(super) const TURNS: TableDefinition<(&str, u64, u64, &str), ()> = TableDefinition::new("turns");
-/// owner -> (leases in flight, last served), for owners with anything waiting or in flight.
-pub(super) const SHARES: TableDefinition<&str, (u64, u64)> = TableDefinition::new("shares");
-/// (owner, model) -> tasks waiting
-pub(super) const WAITING: TableDefinition<(&str, &str), u64> = TableDefinition::new("waiting");
+/// node -> (virtual time, floor, standing, idle since)
+pub(super) const NODES: TableDefinition<&str, (u64, u64, u8, u64)> = TableDefinition::new("nodes");
+/// (parent, virtual time, name): the active children of each node in their order.
+pub(super) const TURNS: TableDefinition<(&str, u64, &str), ()> = TableDefinition::new("turns");
+/// Nodes that a cap keeps back.
+pub(super) const KEPT_BACK: TableDefinition<&str, ()> = TableDefinition::new("kept_back");
+/// (idle since, node)
+pub(super) const IDLE: TableDefinition<(u64, &str), ()> = TableDefinition::new("idle");
+/// (tenant or owner, lane) -> (tasks waiting, what they are expected to cost)
+pub(super) const WAITING: TableDefinition<(&str, &str), (u64, u64)> = TableDefinition::new("waiting");
+/// tenant or owner -> leases
+pub(super) const IN_FLIGHT: TableDefinition<&str, u64> = TableDefinition::new("in_flight");
+/// (lane, kind of work) -> what a unit of it costs
+pub(super) const COSTS: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("costs");
 pub(super) const LEASES: TableDefinition<(u64, Id), ()> = TableDefinition::new("leases");
 pub(super) const HELD: TableDefinition<(&str, Id), ()> = TableDefinition::new("held");
 pub(super) const ENDED: TableDefinition<(u64, Id), ()> = TableDefinition::new("ended");
@@ -41,9 +50,13 @@ pub(super) struct Tables<'t> {
     pub(super) tasks: Table<'t, Id, &'static [u8]>,
     pub(super) checkpoints: Table<'t, Id, &'static [u8]>,
     pub(super) queue: Table<'t, (&'static str, &'static str, u8, u64), Id>,
-    pub(super) turns: Table<'t, (&'static str, u64, u64, &'static str), ()>,
-    pub(super) shares: Table<'t, &'static str, (u64, u64)>,
-    pub(super) waiting: Table<'t, (&'static str, &'static str), u64>,
+    pub(super) nodes: Table<'t, &'static str, (u64, u64, u8, u64)>,
+    pub(super) turns: Table<'t, (&'static str, u64, &'static str), ()>,
+    pub(super) kept_back: Table<'t, &'static str, ()>,
+    pub(super) idle: Table<'t, (u64, &'static str), ()>,
+    pub(super) waiting: Table<'t, (&'static str, &'static str), (u64, u64)>,
+    pub(super) in_flight: Table<'t, &'static str, u64>,
+    pub(super) costs: Table<'t, (&'static str, &'static str), &'static [u8]>,
     pub(super) leases: Table<'t, (u64, Id), ()>,
     pub(super) held: Table<'t, (&'static str, Id), ()>,
     pub(super) ended: Table<'t, (u64, Id), ()>,
@@ -53,6 +66,7 @@ pub(super) struct Tables<'t> {
     pub(super) people: Table<'t, Id, &'static [u8]>,
     pub(super) people_by_name: Table<'t, (&'static str, &'static str, &'static str), Id>,
     pub(super) times: StoreTimes,
+    pub(super) policy: &'t FairPolicy,
     /// Time of the operation that runs; grows strictly from one to the next.
     pub(super) now: StoreTime,
     pub(super) events: Vec<TaskEvent>,
@@ -64,6 +78,7 @@ impl<'t> Tables<'t> {
     pub(super) fn open(
         transaction: &'t WriteTransaction,
         times: StoreTimes,
+        policy: &'t FairPolicy,
         now: StoreTime,
     ) -> Result<Self, StoreError> {
         Ok(Self {
@@ -71,9 +86,13 @@ impl<'t> Tables<'t> {
             tasks: transaction.open_table(TASKS).map_err(fault)?,
             checkpoints: transaction.open_table(CHECKPOINTS).map_err(fault)?,
             queue: transaction.open_table(QUEUE).map_err(fault)?,
+            nodes: transaction.open_table(NODES).map_err(fault)?,
             turns: transaction.open_table(TURNS).map_err(fault)?,
-            shares: transaction.open_table(SHARES).map_err(fault)?,
+            kept_back: transaction.open_table(KEPT_BACK).map_err(fault)?,
+            idle: transaction.open_table(IDLE).map_err(fault)?,
             waiting: transaction.open_table(WAITING).map_err(fault)?,
+            in_flight: transaction.open_table(IN_FLIGHT).map_err(fault)?,
+            costs: transaction.open_table(COSTS).map_err(fault)?,
             leases: transaction.open_table(LEASES).map_err(fault)?,
             held: transaction.open_table(HELD).map_err(fault)?,
             ended: transaction.open_table(ENDED).map_err(fault)?,
@@ -83,6 +102,7 @@ impl<'t> Tables<'t> {
             people: transaction.open_table(PEOPLE).map_err(fault)?,
             people_by_name: transaction.open_table(PEOPLE_BY_NAME).map_err(fault)?,
             times,
+            policy,
             now,
             events: Vec::new(),
             dirty: false,

@@ -14,6 +14,7 @@ use super::clock::StoreClock;
 use super::faults::fault;
 use super::file::StoreFile;
 use super::tables::{TIME_KEY, Tables};
+use crate::store::fair::FairPolicy;
 use crate::store::record::StoreTime;
 use crate::store::{StoreError, StoreEvent, StoreTimes, TaskEvent};
 
@@ -80,6 +81,7 @@ pub(super) struct Writer {
     pub(super) file: StoreFile,
     pub(super) slot: Slot,
     pub(super) times: StoreTimes,
+    pub(super) policy: Arc<FairPolicy>,
     pub(super) clock: StoreClock,
     pub(super) last_time: StoreTime,
     pub(super) events: broadcast::Sender<StoreEvent>,
@@ -133,7 +135,7 @@ impl Writer {
         batch: &mut [Box<dyn Job>],
     ) -> Result<Vec<TaskEvent>, StoreError> {
         let transaction = database.begin_write().map_err(fault)?;
-        let mut tables = Tables::open(&transaction, self.times, self.last_time)?;
+        let mut tables = Tables::open(&transaction, self.times, &self.policy, self.last_time)?;
         for job in batch {
             tables.now = self.clock.after(tables.now);
             job.run(&mut tables)?;

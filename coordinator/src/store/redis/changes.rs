@@ -6,12 +6,14 @@ use likeness_shared::ids::TaskId;
 
 use super::events::Told;
 use super::keys::{Keys, queue_row};
-use crate::store::indexes::{IndexRows, owner_key};
+use crate::store::fair::{Change, Place, Terms};
+use crate::store::indexes::IndexRows;
 use crate::store::record::TaskRecord;
 use crate::store::{StoreError, TaskEvent, codec};
 
-/// Keys that the script knows by their place: this commit, meta, events, queue, turns, shares.
-const FIXED_KEYS: usize = 6;
+/// Keys that the script knows by their place: this commit, meta, events, queue, turns, nodes, idle,
+/// in_flight, kept_back.
+const FIXED_KEYS: usize = 9;
 
 /// Changes in the order in which they are made.
 #[derive(Debug, Default)]
@@ -78,8 +80,13 @@ impl Changes {
         for row in after.listings.iter().filter(|row| !before.listings.contains(row)) {
             self.push("ZADD", keys.listing(row), vec![row.number.to_string().into(), id.clone()]);
         }
-        if before.waiting != after.waiting || before.held.is_some() != after.held.is_some() {
-            self.move_in_queue(keys, task, before, after);
+        if before.waiting != after.waiting {
+            if let Some(row) = &before.waiting {
+                self.push("ZREM", keys.queue(), vec![queue_row(row, task.id)]);
+            }
+            if let Some(row) = &after.waiting {
+                self.push("ZADD", keys.queue(), vec![b"0".into(), queue_row(row, task.id)]);
+            }
         }
     }
 
@@ -101,25 +108,26 @@ impl Changes {
         }
     }
 
-    /// The script keeps shares and turns: they count the leases of every task of the owner, not of this one alone.
-    fn move_in_queue(&mut self, keys: &Keys, task: &TaskRecord, before: &IndexRows, after: &IndexRows) {
-        let owner = owner_key(&task.owner);
-        let in_flight: &[u8] = match (before.held.is_some(), after.held.is_some()) {
-            (false, true) => b"1",
-            (true, false) => b"-1",
-            _ => b"0",
-        };
-        let mut arguments: Vec<Vec<u8>> = vec![owner.clone().into(), in_flight.into()];
-        for rows in [before, after] {
-            match &rows.waiting {
-                Some(row) => {
-                    arguments.push(queue_row(row, task.id));
-                    arguments.push(row.pool.clone().into());
-                }
-                None => arguments.extend([Vec::new(), Vec::new()]),
-            }
-        }
-        self.push("MOVE", keys.waiting(&owner), arguments);
+    /// The script keeps the tree of shares: it counts every task of a user, not this one alone.
+    pub(super) fn share_out(&mut self, keys: &Keys, place: &Place, terms: &Terms, change: Change) {
+        let tenant_waiting = self.number(keys.waiting(&place.tenant));
+        let cost = |cost: Option<u64>| cost.map(|cost| cost.to_string()).unwrap_or_default();
+        let mut arguments: Vec<Vec<u8>> = vec![
+            tenant_waiting.to_string().into(),
+            place.lane.model.clone().into(),
+            place.lane.class.to_string().into(),
+            place.tenant.clone().into(),
+            place.user.clone().into(),
+            terms.user_in_flight.to_string().into(),
+            terms.tenant_in_flight.to_string().into(),
+            cost(change.gone).into(),
+            cost(change.come).into(),
+            change.in_flight.to_string().into(),
+            u8::from(change.served).to_string().into(),
+            change.charge.to_string().into(),
+        ];
+        arguments.extend(terms.weights.iter().map(|weight| weight.to_string().into()));
+        self.push("SHARE", keys.waiting(&place.owner()), arguments);
     }
 }
 

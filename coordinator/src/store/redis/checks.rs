@@ -11,7 +11,7 @@ use crate::store::StoreError;
 /// The oldest server that has all that the scripts use.
 const OLDEST: (u32, u32) = (7, 0);
 /// The layout of keys that this version writes.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// Refuses a server that cannot keep what it is told.
 pub(super) async fn check(link: &Link, keys: &Keys, settings: &RedisSettings) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use super::link::Exchange;
 use super::load::read;
 use super::step::Want;
 use super::transactions::Terms;
+use crate::store::indexes::WaitingRow;
 use crate::store::record::StoreTime;
 use crate::store::transition::Refusal;
 use crate::store::{Claimant, Claimed, StoreError, operations};
@@ -60,8 +61,10 @@ impl RedisStore {
         claimant: &Claimant,
         since: &mut Option<StoreTime>,
     ) -> Result<Claim, StoreError> {
-        let Some(id) = self.next_in_order(&claimant.pools).await? else { return Ok(Claim::NothingWaits) };
-        let wants = [Want::Task(id), Want::Checkpoint(id)];
+        let Some((row, id)) = self.next_in_order(&claimant.pools).await? else {
+            return Ok(Claim::NothingWaits);
+        };
+        let wants = [Want::Task(id), Want::Checkpoint(id), Want::Costs(row.lane.text())];
         let terms = Terms { since: *since, ..Terms::wanting(wants) };
         match self.step(terms, |step| operations::lease(step, claimant, id)).await {
             Ok(taken) => {
@@ -76,14 +79,14 @@ impl RedisStore {
     }
 
     /// The task that is next for a worker with these models.
-    async fn next_in_order(&self, pools: &[String]) -> Result<Option<TaskId>, StoreError> {
+    async fn next_in_order(&self, pools: &[String]) -> Result<Option<(WaitingRow, TaskId)>, StoreError> {
         let mut call = self.next.prepare_invoke();
-        call.key(self.keys.queue()).key(self.keys.turns());
+        call.key(self.keys.queue()).key(self.keys.turns()).key(self.keys.nodes());
         for pool in pools {
             call.arg(pool);
         }
         let row: Option<Vec<u8>> = read(self.link.ask(Exchange::Script(&call)).await?)?;
-        row.map(|row| read_queue_row(&row).map(|(_, id)| id)).transpose()
+        row.map(|row| read_queue_row(&row)).transpose()
     }
 }
 

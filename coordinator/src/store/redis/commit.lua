@@ -1,6 +1,7 @@
 -- Makes one set of changes if nothing that they were computed from has changed, and only once however often it is sent.
 --
--- KEYS: 1 this commit, 2 meta, 3 events, 4 queue, 5 turns, 6 shares; the arguments name the rest by number.
+-- KEYS: 1 this commit, 2 meta, 3 events, 4 queue, 5 turns, 6 nodes, 7 idle, 8 in_flight, 9 kept_back; the arguments name
+-- the rest by number.
 -- ARGV: time of the change, how long to remember the commit (ms), events to keep, number of guards; then the guards
 -- (key, field, value; an empty value = no such field); then the changes (name, key, number of arguments, arguments).
 -- Answers OK (the changes stand) or RACE (nothing was changed: read anew).
@@ -18,47 +19,139 @@ for _ = 1, tonumber(ARGV[4]) do
   at = at + 3
 end
 
-local time = string.format('%016x', tonumber(ARGV[1]))
+-- The tree of shares: the same steps as `fair/mod.rs`, which says what they are for. Numbers stay below 2^53.
 
-local function turn(pool, share, owner) return pool .. '\0' .. share .. owner end
+local IDLE, ACTIVE, KEPT_BACK = '0', '1', '2'
+local now = tonumber(ARGV[1])
+local function whole(number) return string.format('%.0f', number) end
 
--- A share is 8 hexadecimal digits of leases in flight and 16 of the time last served: it sorts as a rank.
-local function move(waiting, owner, in_flight, gone, gone_pool, come, come_pool)
-  local share = redis.call('HGET', KEYS[6], owner) or ('00000000' .. time)
-  for _, pool in ipairs(redis.call('HKEYS', waiting)) do
-    redis.call('ZREM', KEYS[5], turn(pool, share, owner))
+local function read_node(key)
+  local packed = redis.call('HGET', KEYS[6], key)
+  if not packed then return { time = 0, floor = 0, standing = IDLE, idle = now } end
+  local time, floor, standing, idle = string.match(packed, '^(%d+) (%d+) (%d) (%d+)$')
+  return { time = tonumber(time), floor = tonumber(floor), standing = standing, idle = tonumber(idle), packed = packed,
+    was_time = tonumber(time), was_standing = standing }
+end
+
+local function keep(key, parent, name, node)
+  local packed = whole(node.time) .. ' ' .. whole(node.floor) .. ' ' .. node.standing .. ' ' .. whole(node.idle)
+  if packed == node.packed then return end
+  if not node.packed and node.time == 0 and node.floor == 0 and node.standing == IDLE then return end
+  redis.call('HSET', KEYS[6], key, packed)
+  if not parent then return end
+  local function turn(time) return parent .. '\0' .. string.format('%016x', time) .. name end
+  if node.was_standing == ACTIVE then
+    if node.standing ~= ACTIVE or node.time ~= node.was_time then redis.call('ZREM', KEYS[5], turn(node.was_time)) end
+  elseif node.was_standing == IDLE and node.standing ~= IDLE then
+    redis.call('ZREM', KEYS[7], key)
+  elseif node.was_standing == KEPT_BACK and node.standing ~= KEPT_BACK then
+    redis.call('SREM', KEYS[9], key)
   end
-  if gone ~= '' then
-    redis.call('ZREM', KEYS[4], gone)
-    if redis.call('HINCRBY', waiting, gone_pool, -1) <= 0 then redis.call('HDEL', waiting, gone_pool) end
+  if node.standing == ACTIVE then
+    redis.call('ZADD', KEYS[5], 0, turn(node.time))
+  elseif node.standing == IDLE then
+    redis.call('ZADD', KEYS[7], whole(node.idle), key)
+  else
+    redis.call('SADD', KEYS[9], key)
   end
-  if come ~= '' then
-    redis.call('ZADD', KEYS[4], 0, come)
-    redis.call('HINCRBY', waiting, come_pool, 1)
+end
+
+local function has_child(key)
+  return #redis.call('ZRANGE', KEYS[5], '[' .. key .. '\0', '(' .. key .. '\1', 'BYLEX', 'LIMIT', 0, 1) > 0
+end
+
+local function in_flight(party) return tonumber(redis.call('HGET', KEYS[8], party) or '0') end
+
+local function count(party, by)
+  local after = redis.call('HINCRBY', KEYS[8], party, by)
+  if after <= 0 then redis.call('HDEL', KEYS[8], party) end
+  return after - by, math.max(after, 0)
+end
+
+-- From the user's node up to the model's. `change` is nil where only the order is looked at.
+local function pass(model, class, share, change)
+  local lane = model .. '\0' .. class
+  local keys = { '4' .. lane .. '\0' .. share.tenant .. '\0' .. share.user, '3' .. lane .. '\0' .. share.tenant,
+    '2' .. lane, '1' .. model, '0' }
+  local names = { share.user, share.tenant, class, model }
+  local node = read_node(keys[1])
+  for level = 1, 4 do
+    local parent = read_node(keys[level + 1])
+    if change and (change.charge ~= 0 or change.served) then
+      local start = math.max(node.time, parent.floor)
+      local by = math.floor(math.abs(change.charge) * 100 / share.weights[level])
+      if change.served then
+        node.time = start + by
+        parent.floor = start
+      elseif change.charge >= 0 then
+        node.time = math.max(node.time + by, parent.floor)
+      else
+        node.time = math.max(node.time - by, parent.floor)
+      end
+    end
+    local waits, full
+    if level == 1 then
+      waits = redis.call('HEXISTS', share.owner_waiting, lane) == 1
+      full = in_flight(share.owner) >= share.owner_cap
+    else
+      waits = has_child(keys[level])
+      full = level == 2 and in_flight(share.tenant) >= share.tenant_cap
+    end
+    local standing = not waits and IDLE or full and KEPT_BACK or ACTIVE
+    if standing == ACTIVE and node.standing ~= ACTIVE then
+      node.time = math.max(node.time, parent.floor)
+    elseif standing == IDLE and node.standing ~= IDLE then
+      node.idle = now
+    end
+    node.standing = standing
+    keep(keys[level], keys[level + 1], names[level], node)
+    node = parent
   end
-  local leases, served = tonumber(string.sub(share, 1, 8), 16), string.sub(share, 9)
-  if in_flight > 0 then
-    leases, served = leases + 1, time
-  elseif in_flight < 0 and leases > 0 then
-    leases = leases - 1
+  keep(keys[5], nil, nil, node)
+end
+
+local function change_waiting(key, lane, gone, come)
+  local tasks, cost = string.match(redis.call('HGET', key, lane) or '0 0', '^(%d+) (%d+)$')
+  tasks, cost = tonumber(tasks), tonumber(cost)
+  if gone ~= '' then tasks, cost = math.max(tasks - 1, 0), math.max(cost - tonumber(gone), 0) end
+  if come ~= '' then tasks, cost = tasks + 1, cost + tonumber(come) end
+  if tasks == 0 then redis.call('HDEL', key, lane) else redis.call('HSET', key, lane, whole(tasks) .. ' ' .. whole(cost)) end
+end
+
+local function share_out(owner_waiting, at)
+  local tenant_waiting, model, class = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]
+  local tenant, user = ARGV[at + 3], ARGV[at + 4]
+  local share = { owner_waiting = owner_waiting, tenant = tenant, user = user, owner = tenant .. '/' .. user,
+    owner_cap = tonumber(ARGV[at + 5]), tenant_cap = tonumber(ARGV[at + 6]),
+    weights = { tonumber(ARGV[at + 12]), tonumber(ARGV[at + 13]), tonumber(ARGV[at + 14]), tonumber(ARGV[at + 15]) } }
+  local gone, come, leases = ARGV[at + 7], ARGV[at + 8], tonumber(ARGV[at + 9])
+  local change = { served = ARGV[at + 10] == '1', charge = tonumber(ARGV[at + 11]) }
+  if gone ~= '' or come ~= '' then
+    change_waiting(owner_waiting, model .. '\0' .. class, gone, come)
+    change_waiting(tenant_waiting, model .. '\0' .. class, gone, come)
   end
-  local pools = redis.call('HKEYS', waiting)
-  if leases == 0 and #pools == 0 then
-    redis.call('HDEL', KEYS[6], owner)
-    return
+  local tenant_crosses = false
+  if leases ~= 0 then
+    count(share.owner, leases)
+    local before, after = count(tenant, leases)
+    tenant_crosses = (before < share.tenant_cap) ~= (after < share.tenant_cap)
   end
-  share = string.format('%08x', leases) .. served
-  redis.call('HSET', KEYS[6], owner, share)
-  for _, pool in ipairs(pools) do
-    redis.call('ZADD', KEYS[5], 0, turn(pool, share, owner))
+  pass(model, class, share, change)
+  if leases ~= 0 then
+    for _, lane in ipairs(redis.call('HKEYS', tenant_crosses and tenant_waiting or owner_waiting)) do
+      if lane ~= model .. '\0' .. class then
+        local its_model, its_class = string.match(lane, '^(%Z*)%z(%d+)$')
+        pass(its_model, its_class, share, nil)
+      end
+    end
   end
 end
 
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   at = at + 3
-  if name == 'MOVE' then
-    move(key, ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
+  if name == 'SHARE' then
+    share_out(key, at)
   elseif name == 'TELL' then
     local number = redis.call('HINCRBY', KEYS[2], 'events', 1)
     redis.call('XADD', key, 'MAXLEN', '~', ARGV[3], string.format('%.0f-1', number), 'event', ARGV[at])

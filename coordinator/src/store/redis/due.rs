@@ -13,10 +13,12 @@ use super::step::Want;
 use super::transactions::Terms;
 use crate::store::record::StoreTime;
 use crate::store::workspace::Workspace;
-use crate::store::{StoreError, Swept, operations};
+use crate::store::{StoreError, Swept, fair, operations};
 
 /// Tasks changed in one step.
 const AT_ONCE: usize = 64;
+/// Idle nodes forgotten in one sweep.
+const IDLE_AT_ONCE: usize = 500;
 /// Steps in one sweep or expiry.
 const STEPS: usize = 8;
 /// Leases outlive a silence of this part of their TTL.
@@ -150,6 +152,7 @@ impl RedisStore {
             });
             swept.tasks += removed.await?.result;
         }
+        self.forget_idle(now.minus(fair::DEBTS_KEPT)).await?;
         for _ in 0..STEPS {
             let before = now.minus(self.times.request_ids);
             let due: Vec<String> = self.rows(&self.keys.requests_by_age(), &format!("({}", before.0)).await?;
@@ -164,6 +167,13 @@ impl RedisStore {
             swept.requests += forgotten.await?.result;
         }
         Ok(swept)
+    }
+
+    async fn forget_idle(&self, before: StoreTime) -> Result<(), StoreError> {
+        let keys = &self.keys;
+        let mut call = self.forget.prepare_invoke();
+        call.key(keys.nodes()).key(keys.turns()).key(keys.idle()).arg(before.0).arg(IDLE_AT_ONCE);
+        self.link.ask(Exchange::Script(&call)).await.map(drop)
     }
 
     /// Tasks in a sorted set up to a score.

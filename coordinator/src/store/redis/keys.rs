@@ -7,16 +7,15 @@
 use likeness_shared::ids::{PersonId, TaskId, TenantName};
 
 use crate::store::StoreError;
-use crate::store::indexes::{ListingRow, Share, WaitingRow};
-use crate::store::record::Owner;
+use crate::store::fair::{Lane, Node, NodeKey, Standing, Waiting};
+use crate::store::indexes::{ListingRow, WaitingRow};
+use crate::store::record::{Owner, StoreTime};
 
 /// Ends a text inside a member.
 const END: u8 = 0;
-/// Hexadecimal digits of the leases in flight within a share.
-const IN_FLIGHT_DIGITS: usize = 8;
-/// Hexadecimal digits of a share.
-const SHARE_DIGITS: usize = 24;
-/// Bytes of a place in a user's queue: lane, number, id.
+/// Hexadecimal digits of a virtual time.
+const TIME_DIGITS: usize = 16;
+/// Bytes of a place in a user's queue: rank, number, id.
 const PLACE_BYTES: usize = 1 + 16 + 16;
 
 /// The keys of one fleet.
@@ -50,14 +49,34 @@ impl Keys {
         self.key("queue")
     }
 
-    /// Sorted set of model, share and owner.
+    /// Hash: node -> virtual time, floor, standing, since when it is idle.
+    pub(super) fn nodes(&self) -> String {
+        self.key("nodes")
+    }
+
+    /// Sorted set of parent, virtual time and name of every active node.
     pub(super) fn turns(&self) -> String {
         self.key("turns")
     }
 
-    /// Hash: owner -> share.
-    pub(super) fn shares(&self) -> String {
-        self.key("shares")
+    /// Set of the nodes that a cap keeps back.
+    pub(super) fn kept_back(&self) -> String {
+        self.key("kept_back")
+    }
+
+    /// Sorted set of idle nodes, by the time since when.
+    pub(super) fn idle(&self) -> String {
+        self.key("idle")
+    }
+
+    /// Hash: tenant or owner -> leases.
+    pub(super) fn in_flight(&self) -> String {
+        self.key("in_flight")
+    }
+
+    /// Hash: kind of work in a lane -> what a unit of it costs.
+    pub(super) fn costs(&self, lane: &str) -> String {
+        self.key(&format!("costs:{lane}"))
     }
 
     /// Exists while a commit is remembered.
@@ -70,9 +89,9 @@ impl Keys {
         self.key(&format!("task:{id}"))
     }
 
-    /// Hash: model -> number of tasks of one owner that wait for it.
-    pub(super) fn waiting(&self, owner: &str) -> String {
-        self.key(&format!("waiting:{owner}"))
+    /// Hash: lane -> tasks of one tenant or owner that wait in it, and what they are expected to cost.
+    pub(super) fn waiting(&self, party: &str) -> String {
+        self.key(&format!("waiting:{party}"))
     }
 
     /// Sorted set of tasks by the end of their lease.
@@ -132,14 +151,15 @@ impl Keys {
     }
 }
 
-/// A waiting task: model, owner, lane, number, id.
+/// A waiting task: model, class, owner, rank, number, id.
 pub(super) fn queue_row(row: &WaitingRow, id: TaskId) -> Vec<u8> {
-    let mut member = Vec::with_capacity(row.pool.len() + row.owner.len() + 2 + PLACE_BYTES);
-    member.extend(row.pool.as_bytes());
+    let lane = row.lane.text();
+    let mut member = Vec::with_capacity(lane.len() + row.owner.len() + 2 + PLACE_BYTES);
+    member.extend(lane.as_bytes());
     member.push(END);
     member.extend(row.owner.as_bytes());
     member.push(END);
-    member.extend(format!("{:01x}{:016x}", row.lane, row.number).as_bytes());
+    member.extend(format!("{:01x}{:016x}", row.rank, row.number).as_bytes());
     member.extend(id.to_bytes());
     member
 }
@@ -149,31 +169,48 @@ pub(super) fn read_queue_row(member: &[u8]) -> Result<(WaitingRow, TaskId), Stor
     let read = || {
         let (texts, place) = member.split_at_checked(member.len().checked_sub(PLACE_BYTES)?)?;
         let mut texts = std::str::from_utf8(texts).ok()?.split('\0');
-        let (pool, owner) = (texts.next()?.to_owned(), texts.next()?.to_owned());
+        let lane = Lane { model: texts.next()?.to_owned(), class: texts.next()?.parse().ok()? };
+        let owner = texts.next()?.to_owned();
         let (numbers, id) = place.split_at_checked(17)?;
-        let (lane, number) = std::str::from_utf8(numbers).ok()?.split_at_checked(1)?;
-        let lane = u8::from_str_radix(lane, 16).ok()?;
+        let (rank, number) = std::str::from_utf8(numbers).ok()?.split_at_checked(1)?;
+        let rank = u8::from_str_radix(rank, 16).ok()?;
         let number = u64::from_str_radix(number, 16).ok()?;
-        Some((WaitingRow { pool, owner, lane, number }, TaskId::from_bytes(id.try_into().ok()?)))
+        Some((WaitingRow { lane, owner, rank, number }, TaskId::from_bytes(id.try_into().ok()?)))
     };
     read().ok_or_else(|| damaged("queue"))
 }
 
-/// A share as the scripts write it.
-pub(super) fn read_share(text: &str) -> Result<Share, StoreError> {
+/// A node as the scripts write it: virtual time, floor, standing, since when it is idle.
+pub(super) fn read_node(text: &str) -> Result<Node, StoreError> {
     let read = || {
-        let (in_flight, served) = text.split_at_checked(IN_FLIGHT_DIGITS)?;
-        let in_flight = u64::from_str_radix(in_flight, 16).ok()?;
-        Some(Share { in_flight, served: u64::from_str_radix(served, 16).ok()? })
+        let mut parts = text.split(' ');
+        let mut number = || parts.next()?.parse::<u64>().ok();
+        let (virtual_time, floor, standing) = (number()?, number()?, Standing::read(number()?)?);
+        Some(Node { virtual_time, floor, standing, idle_since: StoreTime(number()?) })
     };
-    read().ok_or_else(|| damaged("shares"))
+    read().ok_or_else(|| damaged("nodes"))
 }
 
-/// A turn as the scripts write it: model, share, owner.
-pub(super) fn read_turn(member: &str) -> Result<(String, Share, String), StoreError> {
-    let (pool, rest) = member.split_once('\0').ok_or_else(|| damaged("turns"))?;
-    let (share, owner) = rest.split_at_checked(SHARE_DIGITS).ok_or_else(|| damaged("turns"))?;
-    Ok((pool.to_owned(), read_share(share)?, owner.to_owned()))
+/// A turn as the scripts write it: parent, virtual time, name.
+pub(super) fn read_turn(member: &str) -> Result<(NodeKey, u64, String), StoreError> {
+    let read = || {
+        // a parent of depth n has n - 1 separators in it
+        let depth = usize::from(NodeKey::from_text(member).depth());
+        let (end, _) = member.match_indices('\0').nth(depth.saturating_sub(1))?;
+        let (parent, rest) = member.split_at_checked(end)?;
+        let (time, name) = rest.get(1..)?.split_at_checked(TIME_DIGITS)?;
+        Some((NodeKey::from_text(parent), u64::from_str_radix(time, 16).ok()?, name.to_owned()))
+    };
+    read().ok_or_else(|| damaged("turns"))
+}
+
+/// What waits, as the scripts write it: tasks and cost.
+pub(super) fn read_waiting(text: &str) -> Result<Waiting, StoreError> {
+    let read = || {
+        let (tasks, cost) = text.split_once(' ')?;
+        Some(Waiting { tasks: tasks.parse().ok()?, cost: cost.parse().ok()? })
+    };
+    read().ok_or_else(|| damaged("waiting"))
 }
 
 /// A person in the order of user and name.

@@ -7,7 +7,7 @@ use redis::{FromRedisValue, Pipeline, Value};
 
 use super::clock::Times;
 use super::faults::unreadable;
-use super::keys::{Keys, read_task_id};
+use super::keys::{Keys, read_task_id, read_waiting};
 use super::link::{Exchange, Link};
 use super::step::{AHEAD, Known, ReadTask, Step, Want};
 use crate::store::record::StoreTime;
@@ -71,6 +71,8 @@ fn ask(pipeline: &mut Pipeline, keys: &Keys, want: &Want) {
         Want::Person(id) => pipeline.cmd("HGET").arg(keys.people()).arg(&id.to_bytes()[..]),
         Want::Name(owner, name) => pipeline.cmd("HGET").arg(keys.names(owner)).arg(name),
         Want::Request(request) => pipeline.cmd("HGET").arg(keys.requests()).arg(request),
+        Want::Costs(lane) => pipeline.cmd("HGETALL").arg(keys.costs(lane)),
+        Want::Queued(party) => pipeline.cmd("HVALS").arg(keys.waiting(party)),
         Want::Number => pipeline.cmd("HINCRBY").arg(keys.meta()).arg("number").arg(1),
     };
 }
@@ -88,6 +90,12 @@ fn take(known: &mut Known, want: Want, answer: Value) -> Result<(), StoreError> 
         Want::Person(id) => drop(known.people.insert(id, bytes(answer)?)),
         Want::Name(owner, name) => drop(known.names.insert((owner, name), bytes(answer)?)),
         Want::Request(request) => drop(known.requests.insert(request, bytes(answer)?)),
+        Want::Costs(lane) => drop(known.costs.insert(lane, read(answer)?)),
+        Want::Queued(party) => {
+            let lanes: Vec<String> = read(answer)?;
+            let waiting: Result<Vec<_>, StoreError> = lanes.iter().map(|lane| read_waiting(lane)).collect();
+            known.queued.insert(party, waiting?.iter().map(|waiting| waiting.tasks).sum());
+        }
         Want::Number => known.number = Some(read(answer)?),
     }
     Ok(())

@@ -44,6 +44,7 @@ pub use settings::{Durability, RedisSettings};
 use step::Want;
 use transactions::{CommitScripts, Terms};
 
+use super::fair::FairPolicy;
 use super::indexes::owner_key;
 use super::invariants::Snapshot;
 use super::operations::SUBMITS;
@@ -67,9 +68,11 @@ pub struct RedisStore {
     link: Link,
     keys: Keys,
     times: StoreTimes,
+    policy: FairPolicy,
     clock: RedisClock,
     scripts: CommitScripts,
     next: Script,
+    forget: Script,
     claiming: tokio::sync::Mutex<()>,
     acknowledging: Option<Promise>,
     events: broadcast::Sender<StoreEvent>,
@@ -109,9 +112,11 @@ impl RedisStore {
             link,
             keys,
             times: settings.times,
+            policy: settings.policy.clone(),
             clock: settings.clock.clone(),
             scripts: CommitScripts::new(),
             next: Script::new(include_str!("next.lua")),
+            forget: Script::new(include_str!("forget.lua")),
             claiming: tokio::sync::Mutex::new(()),
             acknowledging,
             events,
@@ -169,7 +174,12 @@ fn tasks(ids: impl IntoIterator<Item = TaskId>) -> Terms {
 #[async_trait]
 impl TaskStore for RedisStore {
     async fn submit(&self, task: NewTask) -> Result<Submitted, StoreError> {
-        let mut wants = vec![Want::Request(request_key(SUBMITS, &task.owner, &task.request))];
+        let mut wants = vec![
+            Want::Request(request_key(SUBMITS, &task.owner, &task.request)),
+            Want::Costs(task.spec.lane().text()),
+            Want::Queued(owner_key(&task.owner)),
+            Want::Queued(task.owner.tenant.to_string()),
+        ];
         if let Spec::Inversion(spec) = &task.spec {
             wants.push(Want::Name(owner_key(&task.owner), spec.person_name.clone()));
         }

@@ -1,28 +1,29 @@
--- The task that is next for a worker with these models: the first task of the user whose turn it is.
+-- The task that is next for a worker with these models: down the tree to the user whose turn it is, then that user's
+-- first task.
 --
--- KEYS: 1 queue, 2 turns. ARGV: the models. Answers the task's row in the queue, or nothing.
+-- KEYS: 1 queue, 2 turns, 3 nodes. ARGV: the models. Answers the task's row in the queue, or nothing.
 
-local first, owner
-for _, pool in ipairs(ARGV) do
-  local row = redis.call('ZRANGE', KEYS[2], '[' .. pool .. '\0', '(' .. pool .. '\1', 'BYLEX', 'LIMIT', 0, 1)[1]
-  if row then
-    local rank = string.sub(row, #pool + 2)
-    if not first or rank < first then
-      first, owner = rank, string.sub(rank, 25)
+local least, path
+for _, model in ipairs(ARGV) do
+  local packed = redis.call('HGET', KEYS[3], '1' .. model)
+  if packed then
+    local virtual_time, standing = string.match(packed, '^(%d+) %d+ (%d)')
+    virtual_time = tonumber(virtual_time)
+    if standing == '1' and (not least or virtual_time < least or (virtual_time == least and model < path)) then
+      least, path = virtual_time, model
     end
   end
 end
-if not first then return false end
+if not least then return false end
 
-local head, place
-for _, pool in ipairs(ARGV) do
-  local start = pool .. '\0' .. owner .. '\0'
-  local row = redis.call('ZRANGE', KEYS[1], '[' .. start, '(' .. pool .. '\0' .. owner .. '\1', 'BYLEX', 'LIMIT', 0, 1)[1]
-  if row then
-    local its_place = string.sub(row, #start + 1)
-    if not place or its_place < place then
-      head, place = row, its_place
-    end
-  end
+for depth = 1, 3 do
+  local parent = depth .. path .. '\0'
+  local turn = redis.call('ZRANGE', KEYS[2], '[' .. parent, '(' .. depth .. path .. '\1', 'BYLEX', 'LIMIT', 0, 1)[1]
+  if not turn then return false end
+  path = path .. '\0' .. string.sub(turn, #parent + 17)
 end
-return head or false
+
+-- model, class, tenant and user; the queue has tenant and user as one
+local model, class, tenant, user = string.match(path, '^(%Z*)%z(%Z*)%z(%Z*)%z(%Z*)$')
+local start = model .. '\0' .. class .. '\0' .. tenant .. '/' .. user
+return redis.call('ZRANGE', KEYS[1], '[' .. start .. '\0', '(' .. start .. '\1', 'BYLEX', 'LIMIT', 0, 1)[1] or false

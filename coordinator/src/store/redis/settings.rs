@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::clock::RedisClock;
 use crate::store::StoreTimes;
+use crate::store::fair::FairPolicy;
 
 /// Where the store is, and what is expected of it.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct RedisSettings {
     pub command_timeout: Duration,
     /// The times that the store keeps to.
     pub times: StoreTimes,
+    /// How GPU time is shared.
+    pub policy: FairPolicy,
     /// Where the time comes from.
     pub clock: RedisClock,
 }

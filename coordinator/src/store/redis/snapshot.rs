@@ -3,9 +3,12 @@
 use redis::Value;
 
 use super::RedisStore;
-use super::keys::{damaged, read_person_id, read_queue_row, read_share, read_task_id, read_turn};
+use super::keys::{
+    damaged, read_node, read_person_id, read_queue_row, read_task_id, read_turn, read_waiting,
+};
 use super::link::Exchange;
 use super::load::{read, values};
+use crate::store::fair::{Lane, NodeKey};
 use crate::store::indexes::ListingRow;
 use crate::store::invariants::Snapshot;
 use crate::store::record::StoreTime;
@@ -36,8 +39,18 @@ impl RedisStore {
         for row in self.one::<Vec<String>>("ZRANGE", &keys.turns(), &["0", "-1"]).await? {
             snapshot.turns.insert(read_turn(&row)?);
         }
-        for (owner, share) in self.one::<Vec<(String, String)>>("HGETALL", &keys.shares(), &[]).await? {
-            snapshot.shares.insert(owner, read_share(&share)?);
+        for (key, node) in self.one::<Vec<(String, String)>>("HGETALL", &keys.nodes(), &[]).await? {
+            snapshot.nodes.insert(NodeKey::from_text(key), read_node(&node)?);
+        }
+        for (party, count) in self.one::<Vec<(String, u64)>>("HGETALL", &keys.in_flight(), &[]).await? {
+            snapshot.in_flight.insert(party, count);
+        }
+        for key in self.one::<Vec<String>>("SMEMBERS", &keys.kept_back(), &[]).await? {
+            snapshot.kept_back.insert(NodeKey::from_text(key));
+        }
+        for (key, time) in self.scored(&keys.idle()).await? {
+            let key = String::from_utf8(key).map_err(|_| damaged("idle"))?;
+            snapshot.idle.insert((StoreTime(time), NodeKey::from_text(key)));
         }
         for (id, time) in self.scored(&keys.leases()).await? {
             snapshot.leases.insert((StoreTime(time), read_task_id(&id)?));
@@ -58,9 +71,10 @@ impl RedisStore {
             }
         }
         for key in self.keys_of("waiting:").await? {
-            let owner = self.keys.rest(&key, "waiting:").unwrap_or_default();
-            for (pool, count) in self.one::<Vec<(String, u64)>>("HGETALL", &key, &[]).await? {
-                snapshot.waiting.insert((owner.to_owned(), pool), count);
+            let party = self.keys.rest(&key, "waiting:").unwrap_or_default();
+            for (lane, waiting) in self.one::<Vec<(String, String)>>("HGETALL", &key, &[]).await? {
+                let lane = Lane::read(&lane).ok_or_else(|| damaged("waiting"))?;
+                snapshot.waiting.insert((party.to_owned(), lane), read_waiting(&waiting)?);
             }
         }
         for key in self.keys_of("list:").await? {

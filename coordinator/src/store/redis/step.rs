@@ -13,7 +13,8 @@ use likeness_shared::ids::{Digest, PersonId, RequestId, TaskId, WorkerId};
 
 use super::changes::{Changes, Guard};
 use super::keys::{Keys, person_row};
-use crate::store::indexes::{IndexRows, owner_key, rows};
+use crate::store::fair::{FairPolicy, Lane, UnitCost};
+use crate::store::indexes::{IndexRows, owner_key, place, rows, share_change};
 use crate::store::record::{Owner, PersonRecord, StoreTime, TaskRecord};
 use crate::store::requests::{RequestRecord, request_key};
 use crate::store::workspace::{Id, Workspace};
@@ -36,6 +37,10 @@ pub(super) enum Want {
     Request(String),
     /// A number for a new task.
     Number,
+    /// What units of work in a lane cost.
+    Costs(String),
+    /// How many tasks of a tenant or an owner wait.
+    Queued(String),
 }
 
 /// A task as it was read.
@@ -59,6 +64,8 @@ pub(super) struct Known {
     pub(super) names: BTreeMap<(String, String), Vec<u8>>,
     pub(super) requests: BTreeMap<String, Vec<u8>>,
     pub(super) number: Option<u64>,
+    pub(super) costs: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    pub(super) queued: BTreeMap<String, u64>,
 }
 
 /// What was read, what is wanted, and what is to be written.
@@ -66,6 +73,7 @@ pub(super) struct Known {
 pub(super) struct Step<'k> {
     keys: &'k Keys,
     times: StoreTimes,
+    policy: &'k FairPolicy,
     pub(super) known: Known,
     wanted: RefCell<BTreeSet<Want>>,
     /// Tasks as the changes leave them; `None` = removed.
@@ -74,10 +82,11 @@ pub(super) struct Step<'k> {
 }
 
 impl<'k> Step<'k> {
-    pub(super) fn new(keys: &'k Keys, times: StoreTimes) -> Self {
+    pub(super) fn new(keys: &'k Keys, times: StoreTimes, policy: &'k FairPolicy) -> Self {
         Self {
             keys,
             times,
+            policy,
             known: Known::default(),
             wanted: RefCell::default(),
             changed: BTreeMap::new(),
@@ -152,8 +161,24 @@ impl<'k> Step<'k> {
 
     /// Removes a task and every row of it.
     pub(super) fn remove_task(&mut self, old: &TaskRecord) {
-        self.changes.replace_rows(self.keys, old, &rows(old), &IndexRows::default());
+        let (before, after) = (rows(old), IndexRows::default());
+        self.changes.replace_rows(self.keys, old, &before, &after);
+        self.share_out(Some(old), None, &before, &after);
         self.changed.insert(old.id, None);
+    }
+
+    fn share_out(
+        &mut self,
+        old: Option<&TaskRecord>,
+        new: Option<&TaskRecord>,
+        before: &IndexRows,
+        after: &IndexRows,
+    ) {
+        let (Some(change), Some(record)) = (share_change(old, new, before, after), new.or(old)) else {
+            return;
+        };
+        let place = place(record);
+        self.changes.share_out(self.keys, &place, &self.policy.terms(&place), change);
     }
 
     /// Forgets a request id.
@@ -203,6 +228,7 @@ impl Workspace for Step<'_> {
         self.changed.insert(new.id, Some(new.clone()));
         let (before, after) = (old.map(rows).unwrap_or_default(), rows(new));
         self.changes.replace_rows(self.keys, new, &before, &after);
+        self.share_out(old, Some(new), &before, &after);
         if new.state.is_terminal() {
             self.drop_checkpoint(new.id)?;
         }
@@ -291,6 +317,30 @@ impl Workspace for Step<'_> {
         let age = self.known.now.0.to_string();
         self.changes.push("ZADD", self.keys.requests_by_age(), vec![age.into(), key.into()]);
         Ok(())
+    }
+
+    fn unit_cost(&self, lane: &Lane, key: &str) -> Result<Option<UnitCost>, StoreError> {
+        match self.known.costs.get(&lane.text()) {
+            Some(costs) => costs.get(key).map(|bytes| codec::decode(bytes)).transpose(),
+            None => self.want(Want::Costs(lane.text())),
+        }
+    }
+
+    fn put_unit_cost(&mut self, lane: &Lane, key: &str, cost: UnitCost) -> Result<(), StoreError> {
+        let costs = self.keys.costs(&lane.text());
+        self.changes.push("HSET", costs, vec![key.into(), codec::encode(&cost)?]);
+        Ok(())
+    }
+
+    fn policy(&self) -> &FairPolicy {
+        self.policy
+    }
+
+    fn queued(&self, party: &str) -> Result<u64, StoreError> {
+        match self.known.queued.get(party) {
+            Some(tasks) => Ok(*tasks),
+            None => self.want(Want::Queued(party.to_owned())),
+        }
     }
 
     fn next_number(&mut self) -> Result<u64, StoreError> {

@@ -72,7 +72,7 @@ impl RedisStore {
     ) -> Result<Taken<R>, StoreError> {
         for attempt in 0..ATTEMPTS {
             self.pause(attempt).await;
-            let mut step = Step::new(&self.keys, self.times);
+            let mut step = Step::new(&self.keys, self.times, &self.policy);
             let result = self.run(&terms, &mut step, &operation).await?;
             let at = step.known.now;
             let Some((known, changes, guards)) = step.finish()? else {
@@ -129,7 +129,17 @@ impl RedisStore {
         let keys = &self.keys;
         let mut call = script.prepare_invoke();
         call.key(keys.commit(&Ulid::generate().to_string()));
-        for key in [keys.meta(), keys.events(), keys.queue(), keys.turns(), keys.shares()] {
+        let fixed = [
+            keys.meta(),
+            keys.events(),
+            keys.queue(),
+            keys.turns(),
+            keys.nodes(),
+            keys.idle(),
+            keys.in_flight(),
+            keys.kept_back(),
+        ];
+        for key in fixed {
             call.key(key);
         }
         for key in named {

@@ -11,21 +11,27 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use redb::{Database, StorageBackend};
 
-use crate::store::conformance::{Bench, clock, conformance_tests, generation, random, times};
+use crate::store::conformance::{Bench, clock, conformance_tests, generation, random, tight_policy, times};
 use crate::store::embedded::file::{FORMAT, StoreFile};
 use crate::store::embedded::tables::{FORMAT_KEY, META};
 use crate::store::embedded::*;
+use crate::store::fair::FairPolicy;
 use crate::store::invariants::of_snapshot;
 
 /// A file, and the clock of the store in it.
 pub(in crate::store) struct FileBench {
     folder: tempfile::TempDir,
     clock: Arc<AtomicU64>,
+    policy: FairPolicy,
 }
 
 impl FileBench {
     pub(in crate::store) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), clock: clock() }
+        Self::with_policy(FairPolicy::default())
+    }
+
+    pub(in crate::store) fn with_policy(policy: FairPolicy) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), clock: clock(), policy }
     }
 }
 
@@ -35,13 +41,25 @@ impl Bench for FileBench {
         &self.clock
     }
 
-    async fn open(&self) -> Arc<dyn TaskStore> {
-        Arc::new(open(self.folder.path(), &self.clock))
+    fn policy(&self) -> &FairPolicy {
+        &self.policy
+    }
+
+    async fn open_with(&self, policy: FairPolicy) -> Arc<dyn TaskStore> {
+        let path = self.folder.path().join("store.redb");
+        let clock = StoreClock::Manual(Arc::clone(&self.clock));
+        Arc::new(EmbeddedStore::open(&path, times(), policy, clock).unwrap())
     }
 }
 
 fn open(folder: &Path, clock: &Arc<AtomicU64>) -> EmbeddedStore {
-    EmbeddedStore::open(&folder.join("store.redb"), times(), StoreClock::Manual(Arc::clone(clock))).unwrap()
+    EmbeddedStore::open(
+        &folder.join("store.redb"),
+        times(),
+        FairPolicy::default(),
+        StoreClock::Manual(Arc::clone(clock)),
+    )
+    .unwrap()
 }
 
 conformance_tests!(FileBench::new());
@@ -51,7 +69,7 @@ proptest! {
 
     #[test]
     fn invariants_hold_over_random_lives(steps in prop::collection::vec(random::step(), 1..90)) {
-        random::block_on(random::live(&FileBench::new(), steps));
+        random::block_on(random::live(&FileBench::with_policy(tight_policy()), steps));
     }
 }
 
@@ -60,7 +78,8 @@ fn a_file_in_use_is_said() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let path = folder.path().join("store.redb");
     let _first = open(folder.path(), &clock);
-    let second = EmbeddedStore::open(&path, times(), StoreClock::Manual(clock)).unwrap_err();
+    let second =
+        EmbeddedStore::open(&path, times(), FairPolicy::default(), StoreClock::Manual(clock)).unwrap_err();
     assert_eq!(second, StoreError::InUse { path });
     assert!(second.to_string().contains("in use by another coordinator"), "{second}");
 }
@@ -76,7 +95,8 @@ fn a_newer_format_is_refused_and_left_alone() {
         transaction.open_table(META).unwrap().insert(FORMAT_KEY, FORMAT + 1).unwrap();
         transaction.commit().unwrap();
     }
-    let error = EmbeddedStore::open(&path, times(), StoreClock::Manual(clock)).unwrap_err();
+    let error =
+        EmbeddedStore::open(&path, times(), FairPolicy::default(), StoreClock::Manual(clock)).unwrap_err();
     assert_eq!(error, StoreError::Newer { path, found: FORMAT + 1, known: FORMAT });
 }
 
@@ -85,7 +105,8 @@ fn a_file_of_something_else_is_refused() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let path = folder.path().join("store.redb");
     std::fs::write(&path, b"not a database, but long enough to be looked at twice".repeat(200)).unwrap();
-    let error = EmbeddedStore::open(&path, times(), StoreClock::Manual(clock)).unwrap_err();
+    let error =
+        EmbeddedStore::open(&path, times(), FairPolicy::default(), StoreClock::Manual(clock)).unwrap_err();
     assert!(matches!(error, StoreError::Open { .. }), "{error:?}");
 }
 
@@ -138,7 +159,8 @@ async fn a_full_disk_is_said_leaves_nothing_half_written_and_heals() {
         Database::builder().create_with_backend(FullDisk { file, full: Arc::clone(&its_full) })
     };
     let file = StoreFile::with_opener(&folder.path().join("store.redb"), Box::new(opener));
-    let store = EmbeddedStore::open_file(file, times(), StoreClock::Manual(clock)).unwrap();
+    let store =
+        EmbeddedStore::open_file(file, times(), FairPolicy::default(), StoreClock::Manual(clock)).unwrap();
     let kept = store.submit(generation("anna", "r1")).await.unwrap().task.id;
     full.store(true, Ordering::SeqCst);
     let refused = store.submit(generation("anna", "r2")).await.unwrap_err();

@@ -213,9 +213,9 @@ async fn a_newer_format_is_refused() {
     let server = RedisServer::start();
     let bench = RedisBench::on(&server);
     let meta = crate::store::redis::keys::Keys::of_fleet(&bench.fleet).meta();
-    server.command(&["HSET", &meta, "format", "2"]);
+    server.command(&["HSET", &meta, "format", "9"]);
     let refused = RedisStore::open(bench.settings()).await.unwrap_err().to_string();
-    assert!(refused.contains("written in format 2"), "{refused}");
+    assert!(refused.contains("written in format 9"), "{refused}");
 }
 
 #[tokio::test]

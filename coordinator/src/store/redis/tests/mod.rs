@@ -14,8 +14,9 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use redis_server::RedisServer;
 
-use crate::store::conformance::{Bench, clock, conformance_tests, random, side_by_side, times};
+use crate::store::conformance::{Bench, clock, conformance_tests, random, side_by_side, tight_policy, times};
 use crate::store::embedded::tests::FileBench;
+use crate::store::fair::FairPolicy;
 use crate::store::redis::{Durability, RedisClock, RedisSettings, RedisStore};
 use crate::store::{StoreError, TaskStore};
 
@@ -28,6 +29,7 @@ fn settings(url: String, fleet: &str, clock: RedisClock) -> RedisSettings {
         connect_timeout: Duration::from_secs(2),
         command_timeout: Duration::from_secs(5),
         times: times(),
+        policy: FairPolicy::default(),
         clock,
     }
 }
@@ -37,17 +39,23 @@ struct RedisBench<'s> {
     server: &'s RedisServer,
     fleet: String,
     clock: Arc<AtomicU64>,
+    policy: FairPolicy,
 }
 
 impl<'s> RedisBench<'s> {
     fn on(server: &'s RedisServer) -> Self {
+        Self::with_policy(server, FairPolicy::default())
+    }
+
+    fn with_policy(server: &'s RedisServer, policy: FairPolicy) -> Self {
         static FLEETS: AtomicUsize = AtomicUsize::new(0);
         let fleet = format!("test-{}", FLEETS.fetch_add(1, Ordering::SeqCst));
-        Self { server, fleet, clock: clock() }
+        Self { server, fleet, clock: clock(), policy }
     }
 
     fn settings(&self) -> RedisSettings {
-        settings(self.server.url(), &self.fleet, RedisClock::Manual(Arc::clone(&self.clock)))
+        let clock = RedisClock::Manual(Arc::clone(&self.clock));
+        RedisSettings { policy: self.policy.clone(), ..settings(self.server.url(), &self.fleet, clock) }
     }
 
     async fn store(&self) -> RedisStore {
@@ -61,8 +69,13 @@ impl Bench for RedisBench<'_> {
         &self.clock
     }
 
-    async fn open(&self) -> Arc<dyn TaskStore> {
-        Arc::new(self.store().await)
+    fn policy(&self) -> &FairPolicy {
+        &self.policy
+    }
+
+    async fn open_with(&self, policy: FairPolicy) -> Arc<dyn TaskStore> {
+        let settings = RedisSettings { policy, ..self.settings() };
+        Arc::new(RedisStore::open(settings).await.unwrap())
     }
 }
 
@@ -73,7 +86,8 @@ fn random_lives_leave_both_stores_in_the_same_state() {
     let server = RedisServer::start();
     let config = ProptestConfig { cases: 64, max_shrink_iters: 400, ..ProptestConfig::default() };
     proptest!(config, |(steps in prop::collection::vec(random::step(), 1..90))| {
-        let (model, bench) = (FileBench::new(), RedisBench::on(&server));
+        let model = FileBench::with_policy(tight_policy());
+        let bench = RedisBench::with_policy(&server, tight_policy());
         random::block_on(side_by_side::live(&model, &bench, steps));
     });
 }
