@@ -238,6 +238,12 @@ impl Client {
         self.answer(self.tasks.clone().cancel_task(self.peer.request(request)).await)
     }
 
+    /// Why the task does not run, and when it is expected to start.
+    pub async fn explain_task(&self, id: TaskId) -> Result<proto::ExplainTaskResponse, ClientError> {
+        let request = proto::ExplainTaskRequest { id: id.to_string() };
+        self.answer(self.tasks.clone().explain_task(self.peer.request(request)).await)
+    }
+
     /// Follows a task until it is terminal, over reconnects.
     #[must_use]
     pub fn watch_task(&self, id: TaskId, after_revision: u64) -> TaskWatch {

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod bulk;
+mod explain;
 mod feed;
 mod importing;
 mod listing;

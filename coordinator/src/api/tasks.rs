@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
 use super::feed::Follower;
-use super::{Shared, bulk, listing, wire};
+use super::{Shared, bulk, explain, listing, wire};
 use crate::store::record::{Owner, Spec};
 use crate::store::{NewTask, Submitted};
 
@@ -273,9 +273,10 @@ impl Tasks for TasksService {
 
     async fn explain_task(
         &self,
-        _request: Request<ExplainTaskRequest>,
+        request: Request<ExplainTaskRequest>,
     ) -> Result<Response<ExplainTaskResponse>, Status> {
-        Err(Status::unimplemented("this coordinator cannot explain tasks yet"))
+        let id = wire::id("id", &request.get_ref().id)?;
+        Ok(Response::new(explain::explain(&self.shared, id).await?))
     }
 
     async fn cancel_task(&self, request: Request<CancelTaskRequest>) -> Result<Response<Task>, Status> {

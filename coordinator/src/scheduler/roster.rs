@@ -42,6 +42,13 @@ struct Entry {
     cut: CancellationToken,
 }
 
+/// Workers, and the tasks that they could begin.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Capacity {
+    pub(crate) workers: u32,
+    pub(crate) room: usize,
+}
+
 /// Every session, and the bell that wakes the scheduler.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
@@ -136,14 +143,23 @@ impl Roster {
         let entries = self.entries();
         let mut free: Vec<(Member, usize)> = entries
             .values()
-            .map(|entry| {
-                let credit = usize::try_from(entry.credit).unwrap_or(usize::MAX);
-                (entry.member.clone(), credit.saturating_sub(entry.on_the_way.len()))
-            })
+            .map(|entry| (entry.member.clone(), entry.room()))
             .filter(|(_, room)| *room > 0)
             .collect();
         free.sort_by_key(|(_, room)| std::cmp::Reverse(*room));
         free
+    }
+
+    /// The workers here that have a model, and how many more tasks they could take.
+    pub(crate) fn with_model(&self, model: &str) -> Capacity {
+        let entries = self.entries();
+        let fitting = entries
+            .values()
+            .filter(|entry| entry.greeted && entry.member.claimant.pools.iter().any(|pool| pool == model));
+        fitting.fold(Capacity::default(), |sum, entry| Capacity {
+            workers: sum.workers + 1,
+            room: sum.room + entry.room(),
+        })
     }
 
     /// Puts a lease into the worker's outbox. False where the session is gone, or full and therefore cut.
@@ -184,6 +200,11 @@ impl Roster {
 }
 
 impl Entry {
+    fn room(&self) -> usize {
+        let credit = usize::try_from(self.credit).unwrap_or(usize::MAX);
+        credit.saturating_sub(self.on_the_way.len())
+    }
+
     /// Posts without waiting; a worker that does not empty its outbox is cut.
     fn post(&self, message: Message) -> bool {
         let posted = self.outbox.try_send(Ok(CoordinatorMessage { message: Some(message) })).is_ok();

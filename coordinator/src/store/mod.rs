@@ -16,6 +16,7 @@ pub mod invariants;
 mod operations;
 mod people;
 mod prost_serde;
+mod queue_view;
 pub mod record;
 mod redis;
 mod requests;
@@ -35,6 +36,8 @@ use tokio::sync::broadcast;
 pub use self::redis::{Durability, RedisClock, RedisSettings, RedisStore};
 pub use embedded::{EmbeddedStore, StoreClock};
 pub use errors::StoreError;
+use fair::LaneView;
+pub use queue_view::{Ahead, QueueFilter};
 use record::{Owner, PersonRecord, Spec, TaskRecord};
 use transition::{AttemptSettlement, BeatVerdict, SettleVerdict};
 
@@ -289,6 +292,11 @@ pub trait TaskStore: std::fmt::Debug + Send + Sync + 'static {
     async fn expire_leases(&self) -> Result<Vec<TaskId>, StoreError>;
     /// Removes what is past its retention, a bounded number at a time.
     async fn sweep(&self) -> Result<Swept, StoreError>;
+
+    /// Who waits in each lane, those who are next first.
+    async fn lanes(&self, filter: QueueFilter) -> Result<Vec<LaneView>, StoreError>;
+    /// What of its user's comes before a task; `None` = the task does not wait.
+    async fn ahead(&self, id: TaskId) -> Result<Option<Ahead>, StoreError>;
 
     /// Registers a person from a file.
     async fn import_person(&self, person: NewPerson) -> Result<PersonRecord, StoreError>;

@@ -32,8 +32,7 @@ pub(super) fn submit(step: &mut impl Workspace, new: &NewTask) -> Result<Submitt
     let unit = unit_cost(step, &new.spec, ANY_DEVICE)?;
     let number = step.next_number()?;
     let id = TaskId::generate();
-    let task =
-        TaskRecord::submitted(id, number, new.owner.clone(), new.spec.clone(), unit.mean_ns, step.now());
+    let task = TaskRecord::submitted(id, number, new.owner.clone(), new.spec.clone(), unit, step.now());
     step.put_task(None, &task)?;
     step.remember_request(SUBMITS, &task.owner, &new.request, new.body, id.to_bytes())?;
     Ok(Submitted { task, repeated: false })
@@ -72,7 +71,7 @@ pub(super) fn lease(
         }
     };
     let unit = unit_cost(step, &task.spec, &claimant.device)?;
-    let price = Price { unit_ns: unit.mean_ns, device: claimant.device.clone() };
+    let price = Price { unit, device: claimant.device.clone() };
     let fence = task.lease(&claimant.worker, &claimant.incarnation, price, step.now(), step.lease_ttl())?;
     step.put_task(Some(&old), &task)?;
     let checkpoint = step.checkpoint(id)?;

@@ -242,6 +242,8 @@ pub struct TaskRecord {
     pub resumes_from: u32,
     /// GPU time that one unit of this task's work is expected to take, in nanoseconds.
     pub unit_ns: u64,
+    /// How far units have been from that, on average, in nanoseconds.
+    pub unit_deviation_ns: u64,
     /// The device of the newest lease, as estimates tell devices apart.
     pub device: String,
     /// Submitted.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use likeness_shared::ids::{Digest, Fence, Incarnation, TaskId, WorkerId};
 use likeness_shared::proto::{Progress, TaskKind};
 
+use super::fair::UnitCost;
 use super::record::{Attempts, Failure, Outcome, Owner, Settled, Spec, State, StoreTime, TaskRecord, Tenure};
 
 /// Retryable application failures that are tried again.
@@ -90,8 +91,8 @@ pub enum AttemptEnd {
 /// What a lease is expected to cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Price {
-    /// GPU time of a unit of work, in nanoseconds.
-    pub unit_ns: u64,
+    /// GPU time of a unit of work.
+    pub unit: UnitCost,
     /// The device that it was measured on, as estimates tell devices apart.
     pub device: String,
 }
@@ -119,7 +120,7 @@ impl TaskRecord {
         number: u64,
         owner: Owner,
         spec: Spec,
-        unit_ns: u64,
+        unit: UnitCost,
         now: StoreTime,
     ) -> Self {
         Self {
@@ -144,7 +145,8 @@ impl TaskRecord {
             attempt_charge_us: 0,
             attempt_time_us: 0,
             resumes_from: 0,
-            unit_ns,
+            unit_ns: unit.mean_ns,
+            unit_deviation_ns: unit.deviation_ns,
             device: String::new(),
             created: now,
             started: None,
@@ -164,7 +166,8 @@ impl TaskRecord {
         if self.state != State::Queued {
             return Err(Refusal::NotQueued);
         }
-        (self.unit_ns, self.device) = (price.unit_ns, price.device);
+        (self.unit_ns, self.unit_deviation_ns) = (price.unit.mean_ns, price.unit.deviation_ns);
+        self.device = price.device;
         let fence = Fence(now.0.max(self.last_fence.0.saturating_add(1)));
         self.enter_lease(worker, incarnation, fence, now, ttl);
         Ok(fence)

@@ -75,6 +75,7 @@ macro_rules! conformance_tests {
             users_share_by_gpu_time_within_their_caps,
             what_an_attempt_took_is_charged_and_learned,
             more_than_the_quota_does_not_wait,
+            the_queue_shows_who_is_next_and_who_is_kept_back,
             a_worker_gets_only_tasks_of_its_models,
             cancelling_ends_a_waiting_task_at_once_and_a_running_one_through_its_worker,
             three_losses_on_two_workers_are_poison_and_application_failures_are_retried_twice,

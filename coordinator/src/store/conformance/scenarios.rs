@@ -5,10 +5,11 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::*;
+use crate::store::fair::Standing;
 use crate::store::invariants::of_snapshot;
 use crate::store::record::State;
 use crate::store::transition::{BeatVerdict, SettleVerdict};
-use crate::store::{NewPerson, PeopleFilter, StoreError, StoreEvent, TaskEvent, TaskFilter};
+use crate::store::{NewPerson, PeopleFilter, QueueFilter, StoreError, StoreEvent, TaskEvent, TaskFilter};
 
 fn drawn() -> AttemptEnd {
     AttemptEnd::Succeeded(Outcome::Generation(GenerationResult::default()))
@@ -209,6 +210,38 @@ pub(in crate::store) async fn more_than_the_quota_does_not_wait(bench: &dyn Benc
     store.submit(generation("anna", "a")).await.unwrap();
     store.claim(claimant("w1"), 2).await.unwrap();
     store.submit(generation("flood", "f4")).await.unwrap();
+    assert_sound(&store).await;
+}
+
+pub(in crate::store) async fn the_queue_shows_who_is_next_and_who_is_kept_back(bench: &dyn Bench) {
+    let store = bench.open_with(tight_policy()).await;
+    let mut last = None;
+    for number in 0..4 {
+        last = Some(store.submit(generation("anna", &format!("a{number}"))).await.unwrap().task);
+    }
+    store.submit(generation("bert", "b")).await.unwrap();
+    store.submit(inversion("bert", "i", "me")).await.unwrap();
+    let last = last.unwrap();
+    let ahead = store.ahead(last.id).await.unwrap().unwrap();
+    assert_eq!((ahead.tasks, ahead.cost), (3, 3 * last.expected_us()));
+    // anna twice and bert once: then anna is at her cap of two
+    assert_eq!(store.claim(claimant("w1"), 4).await.unwrap().len(), 4);
+    let lanes = store.lanes(QueueFilter { tenant: "acme".to_owned(), most: 10 }).await.unwrap();
+    assert_eq!(lanes.len(), 1, "nothing waits to be learned: {lanes:?}");
+    let tenant = &lanes[0].tenants[0];
+    assert_eq!((tenant.tenant.as_str(), tenant.waiting.tasks, tenant.in_flight), ("acme", 2, 4));
+    let anna = &tenant.users[0];
+    assert_eq!((anna.user.as_str(), anna.waiting.tasks, anna.in_flight), ("anna", 2, 2));
+    assert_eq!(anna.standing, Standing::KeptBack);
+    let others = store.lanes(QueueFilter { tenant: "other".to_owned(), most: 10 }).await.unwrap();
+    assert!(
+        others
+            .iter()
+            .flat_map(|lane| &lane.tenants)
+            .all(|tenant| { tenant.tenant == "acme" && tenant.waiting.tasks == 2 })
+    );
+    let claimed = store.task(last.id).await.unwrap();
+    assert!(claimed.state == State::Queued);
     assert_sound(&store).await;
 }
 

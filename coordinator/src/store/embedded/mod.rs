@@ -9,6 +9,7 @@ mod faults;
 mod file;
 mod people;
 mod put;
+mod queue_view;
 mod read;
 mod shares;
 mod step;
@@ -31,13 +32,13 @@ use file::StoreFile;
 use tables::Tables;
 use writer::{Job, Slot, Writer};
 
-use super::fair::FairPolicy;
+use super::fair::{FairPolicy, LaneView};
 use super::invariants::Snapshot;
 use super::record::{Owner, PersonRecord, TaskRecord};
 use super::transition::{BeatVerdict, SettleVerdict};
 use super::{
-    Claimant, Claimed, NewPerson, NewTask, Page, PeopleFilter, Settlement, StoreError, StoreEvent,
-    StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore, operations,
+    Ahead, Claimant, Claimed, NewPerson, NewTask, Page, PeopleFilter, QueueFilter, Settlement, StoreError,
+    StoreEvent, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore, operations,
 };
 
 /// Operations that wait for the writer, at most; more wait outside.
@@ -242,6 +243,14 @@ impl TaskStore for EmbeddedStore {
 
     async fn sweep(&self) -> Result<Swept, StoreError> {
         self.write(due::sweep).await
+    }
+
+    async fn lanes(&self, filter: QueueFilter) -> Result<Vec<LaneView>, StoreError> {
+        self.read(move |transaction| queue_view::lanes(transaction, &filter)).await
+    }
+
+    async fn ahead(&self, id: TaskId) -> Result<Option<Ahead>, StoreError> {
+        self.read(move |transaction| queue_view::ahead(transaction, id)).await
     }
 
     async fn import_person(&self, person: NewPerson) -> Result<PersonRecord, StoreError> {

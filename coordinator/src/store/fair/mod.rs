@@ -18,6 +18,7 @@ mod node;
 mod policy;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub use cost::{UnitCost, cost_key, units_left};
 pub use ledger::{Ledger, MemoryLedger};
 pub use node::{Lane, Node, NodeKey, Place, Standing, Waiting, class_byte};
 pub use policy::{FairPolicy, TenantPolicy, Terms};
+pub use view::{LaneView, TenantView, UserView, work_before};
 
 /// A user (or a whole class) of which nothing has waited for so long owes nothing any more.
 pub const DEBTS_KEPT: Duration = Duration::from_secs(3600);

@@ -211,3 +211,11 @@ pub struct Waiting {
     /// What they are expected to cost.
     pub cost: u64,
 }
+
+impl Waiting {
+    /// What so many of them are expected to cost, as they do on average.
+    #[must_use]
+    pub fn cost_of(self, tasks: u64) -> u64 {
+        self.cost.checked_div(self.tasks).unwrap_or(0) * tasks.min(self.tasks)
+    }
+}

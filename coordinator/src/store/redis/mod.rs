@@ -19,6 +19,7 @@ mod faults;
 mod keys;
 mod link;
 mod load;
+mod queue_view;
 mod read;
 mod settings;
 mod snapshot;
@@ -44,7 +45,7 @@ pub use settings::{Durability, RedisSettings};
 use step::Want;
 use transactions::{CommitScripts, Terms};
 
-use super::fair::FairPolicy;
+use super::fair::{FairPolicy, LaneView};
 use super::indexes::owner_key;
 use super::invariants::Snapshot;
 use super::operations::SUBMITS;
@@ -54,8 +55,8 @@ use super::requests::request_key;
 use super::transition::{BeatVerdict, SettleVerdict};
 use super::workspace::Workspace;
 use super::{
-    Claimant, Claimed, NewPerson, NewTask, Page, PeopleFilter, Settlement, StoreError, StoreEvent,
-    StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore, operations, people,
+    Ahead, Claimant, Claimed, NewPerson, NewTask, Page, PeopleFilter, QueueFilter, Settlement, StoreError,
+    StoreEvent, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore, operations, people,
 };
 
 /// Changes that a slow listener may be behind before it is told that it missed some.
@@ -260,6 +261,16 @@ impl TaskStore for RedisStore {
     async fn sweep(&self) -> Result<Swept, StoreError> {
         self.open_still()?;
         self.sweep_due().await
+    }
+
+    async fn lanes(&self, filter: QueueFilter) -> Result<Vec<LaneView>, StoreError> {
+        self.open_still()?;
+        self.read_lanes(&filter).await
+    }
+
+    async fn ahead(&self, id: TaskId) -> Result<Option<Ahead>, StoreError> {
+        self.open_still()?;
+        self.read_ahead(id).await
     }
 
     async fn import_person(&self, person: NewPerson) -> Result<PersonRecord, StoreError> {
