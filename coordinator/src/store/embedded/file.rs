@@ -10,7 +10,7 @@ use crate::store::record::StoreTime;
 use crate::store::{StoreError, StoreTimes};
 
 /// The layout of tables and keys that this version writes.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 /// Of pages, in bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -37,6 +37,9 @@ impl StoreFile {
         let database = (self.opener)(&self.path).map_err(|error| self.refused(error))?;
         match self.format(&database)? {
             Some(FORMAT) => Ok(database),
+            Some(found) if found < FORMAT => {
+                Err(StoreError::Older { path: self.path.clone(), found, known: FORMAT })
+            }
             Some(found) => Err(StoreError::Newer { path: self.path.clone(), found, known: FORMAT }),
             None => {
                 self.lay_out(&database)?;
