@@ -128,7 +128,7 @@ impl Coordinator {
         let scheduler = Scheduler::new(Arc::clone(&shared.store), Arc::clone(&shared.roster));
         parts.spawn(ended(scheduler.run(stop.clone())));
         parts.spawn(ended(Arc::clone(&shared.feed).run(events, stop.clone())));
-        parts.spawn(ended(look_for_expired(shared.clone())));
+        parts.spawn(ended(look_for_due(shared.clone())));
         parts.spawn(ended(sweep(shared.clone())));
         parts.spawn(async move {
             Part::Server(server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await)
@@ -248,7 +248,7 @@ async fn open_file(
     opening.await.map_err(|error| StartError::Interrupted(error.to_string()))?
 }
 
-async fn look_for_expired(shared: Shared) {
+async fn look_for_due(shared: Shared) {
     let mut ticks = interval(shared.config.expiry_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -260,6 +260,13 @@ async fn look_for_expired(shared: Shared) {
             Ok(expired) if expired.is_empty() => {}
             Ok(expired) => tracing::warn!(tasks = expired.len(), "leases ran out, their tasks wait again"),
             Err(error) => tracing::error!(%error, "cannot look for leases that ran out"),
+        }
+        match shared.store.fall_due().await {
+            Ok(due) if due.queued + due.expired == 0 => {}
+            Ok(due) => {
+                tracing::info!(queued = due.queued, expired = due.expired, "tasks whose time had come")
+            }
+            Err(error) => tracing::error!(%error, "cannot look for tasks whose time has come"),
         }
         // a wake-up that was lost for whatever reason costs one interval, not a task
         shared.roster.wake();
@@ -276,11 +283,12 @@ async fn sweep(shared: Shared) {
         }
         let uploads = shared.artifacts.sweep(shared.config.retention.unfinished_uploads).await;
         match shared.store.sweep().await {
-            Ok(swept) if swept.tasks + swept.requests + uploads == 0 => {}
+            Ok(swept) if swept.tasks + swept.requests + swept.workers + uploads == 0 => {}
             Ok(swept) => {
                 tracing::info!(
                     tasks = swept.tasks,
                     requests = swept.requests,
+                    workers = swept.workers,
                     uploads,
                     "swept what is past its time"
                 );

@@ -1,17 +1,23 @@
 //! The client of a coordinator that the command line and the worker share: one connection for calls and sessions,
 //! another for artifacts, every call with a deadline, and errors that say what to do.
 
+mod errors;
+mod operations;
+
 use std::time::Duration;
 
 use futures::Stream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
+pub use self::errors::ClientError;
+pub(crate) use self::errors::Peer;
+use self::errors::innermost;
 use crate::artifacts::ArtifactsClient;
-use crate::errors::explain;
 use crate::ids::{PersonId, TaskId};
 use crate::limits::MAX_MESSAGE_BYTES;
 use crate::proto;
+use crate::proto::operations_client::OperationsClient;
 use crate::proto::people_client::PeopleClient;
 use crate::proto::tasks_client::TasksClient;
 use crate::proto::worker_sessions_client::WorkerSessionsClient;
@@ -45,103 +51,6 @@ impl ClientConfig {
     }
 }
 
-/// Why a call to the coordinator gave no result.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The address cannot be read.
-    #[error("{address:?} is not the address of a coordinator ({reason}): write it as http://HOST:PORT")]
-    Address {
-        /// What was given.
-        address: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Nobody answers there.
-    #[error("cannot reach the coordinator at {address} ({reason}): is it running there?")]
-    Unreachable {
-        /// Where it should be.
-        address: String,
-        /// What the transport says.
-        reason: String,
-    },
-    /// No answer in time.
-    #[error("the coordinator at {address} did not answer within {} s", .after.as_secs_f64())]
-    TimedOut {
-        /// Where it is.
-        address: String,
-        /// How long we waited.
-        after: Duration,
-    },
-    /// The coordinator refused or failed; the message holds its details.
-    #[error("{}", explain(.0))]
-    Refused(Box<Status>),
-    /// The answer lacks something that the protocol promises.
-    #[error("the coordinator's answer lacks {0}: are client and coordinator of the same version?")]
-    Incomplete(&'static str),
-}
-
-impl ClientError {
-    /// The gRPC code, where the coordinator answered with one.
-    #[must_use]
-    pub fn code(&self) -> Option<Code> {
-        match self {
-            Self::Refused(status) => Some(status.code()),
-            _ => None,
-        }
-    }
-
-    /// Whether the same call may succeed a moment later: nobody there, no answer in time, or `UNAVAILABLE`.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } => true,
-            Self::Refused(status) => matches!(status.code(), Code::Unavailable | Code::Aborted),
-            Self::Address { .. } | Self::Incomplete(_) => false,
-        }
-    }
-}
-
-/// How statuses of one coordinator become [`ClientError`]s.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    pub(crate) address: String,
-    pub(crate) request_timeout: Duration,
-}
-
-impl Peer {
-    /// The error that `status` stands for.
-    pub(crate) fn error(&self, status: Status) -> ClientError {
-        let address = self.address.clone();
-        if status.code() == Code::DeadlineExceeded || status.message() == "Timeout expired" {
-            return ClientError::TimedOut { address, after: self.request_timeout };
-        }
-        let from_transport = std::error::Error::source(&status).is_some();
-        if from_transport && !matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange) {
-            return ClientError::Unreachable { address, reason: innermost(&status) };
-        }
-        ClientError::Refused(Box::new(status))
-    }
-
-    /// A request with this peer's deadline.
-    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
-        self.request_within(message, self.request_timeout)
-    }
-
-    fn request_within<T>(&self, message: T, timeout: Duration) -> Request<T> {
-        let mut request = Request::new(message);
-        request.set_timeout(timeout);
-        request
-    }
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
 /// A connected client. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -149,6 +58,7 @@ pub struct Client {
     tasks: TasksClient<Channel>,
     people: PeopleClient<Channel>,
     sessions: WorkerSessionsClient<Channel>,
+    operations: OperationsClient<Channel>,
     artifacts: ArtifactsClient,
 }
 
@@ -174,6 +84,9 @@ impl Client {
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_MESSAGE_BYTES),
             people: PeopleClient::new(channel.clone()),
+            operations: OperationsClient::new(channel.clone())
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES),
             sessions: WorkerSessionsClient::new(channel)
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_MESSAGE_BYTES),
@@ -242,6 +155,14 @@ impl Client {
     pub async fn explain_task(&self, id: TaskId) -> Result<proto::ExplainTaskResponse, ClientError> {
         let request = proto::ExplainTaskRequest { id: id.to_string() };
         self.answer(self.tasks.clone().explain_task(self.peer.request(request)).await)
+    }
+
+    /// Asks a page of tasks to stop. Go on with the token of the answer.
+    pub async fn cancel_tasks(
+        &self,
+        request: proto::CancelTasksRequest,
+    ) -> Result<proto::CancelTasksResponse, ClientError> {
+        self.answer(self.tasks.clone().cancel_tasks(self.peer.request(request)).await)
     }
 
     /// Follows a task until it is terminal, over reconnects.

@@ -7,11 +7,17 @@
 mod checks;
 mod generation;
 mod inversion;
+mod timing;
+
+use std::time::Duration;
 
 pub use checks::{Checks, Violations};
 pub use generation::fill_generation;
 pub use inversion::fill_inversion;
+pub use timing::{StartTimes, fill_timing};
 
+/// Longest delay of a submit.
+pub const MAX_DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Largest artifact, in bytes.
 pub const MAX_ARTIFACT_BYTES: u64 = 32 * 1024 * 1024;
 /// Largest piece of an upload or download message, in bytes.

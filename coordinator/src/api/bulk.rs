@@ -5,6 +5,9 @@ use likeness_shared::proto::{CancelTasksRequest, CancelTasksResponse, ListTasksR
 
 use super::{Shared, listing};
 
+/// The states that are not terminal.
+const LIVE: [TaskState; 5] =
+    [TaskState::Scheduled, TaskState::Queued, TaskState::Held, TaskState::Leased, TaskState::Running];
 /// Tasks in a page where the request does not say.
 const PAGE: u32 = 200;
 
@@ -15,7 +18,7 @@ pub(super) async fn cancel_tasks(
 ) -> Result<CancelTasksResponse, ServiceError> {
     let mut states = request.states;
     if states.is_empty() {
-        states.extend([TaskState::Queued, TaskState::Leased, TaskState::Running].map(i32::from));
+        states.extend(LIVE.map(i32::from));
     }
     let listed = ListTasksRequest {
         tenant: request.tenant,
@@ -27,7 +30,8 @@ pub(super) async fn cancel_tasks(
         ..ListTasksRequest::default()
     };
     let mark = listing::filter_mark(&listed);
-    let page = shared.stored(shared.store.list(listing::task_filter(listed, &mark)?)).await?;
+    let filter = listing::task_filter(shared, listed, &mark).await?;
+    let page = shared.stored(shared.store.list(filter)).await?;
     let mut cancelled = 0;
     for task in &page.items {
         if !task.state.is_terminal() && !task.cancel_requested {

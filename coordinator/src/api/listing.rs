@@ -1,5 +1,7 @@
 //! Pages with their tokens, and the check that artifacts are there.
 
+use std::time::Duration;
+
 use likeness_shared::errors::{ServiceError, UnmetPrecondition};
 use likeness_shared::ids::{Digest, TenantName, UserName};
 use likeness_shared::limits::Checks;
@@ -16,7 +18,7 @@ pub(super) async fn list_tasks(
     request: ListTasksRequest,
 ) -> Result<ListTasksResponse, ServiceError> {
     let mark = filter_mark(&request);
-    let filter = task_filter(request, &mark)?;
+    let filter = task_filter(shared, request, &mark).await?;
     let page = shared.stored(shared.store.list(filter)).await?;
     let next_page_token = match page.items.last() {
         Some(last) if page.more => format!("{}.{mark}", last.number),
@@ -25,7 +27,11 @@ pub(super) async fn list_tasks(
     Ok(ListTasksResponse { tasks: page.items.into_iter().map(wire::task).collect(), next_page_token })
 }
 
-pub(super) fn task_filter(request: ListTasksRequest, mark: &str) -> Result<TaskFilter, ServiceError> {
+pub(super) async fn task_filter(
+    shared: &Shared,
+    request: ListTasksRequest,
+    mark: &str,
+) -> Result<TaskFilter, ServiceError> {
     let mut checks = Checks::new();
     let tenant: Option<TenantName> = checks.parse("tenant", &request.tenant);
     let user: Option<UserName> = match request.user.as_str() {
@@ -59,12 +65,32 @@ pub(super) fn task_filter(request: ListTasksRequest, mark: &str) -> Result<TaskF
             None
         }
     };
+    let min_age = age("min_age", request.min_age, &mut checks);
+    let max_age = age("max_age", request.max_age, &mut checks);
+    if let (Some(least), Some(most)) = (min_age, max_age) {
+        checks.require(least <= most, "max_age", || "must not be less than min_age".to_owned());
+    }
     checks.finish()?;
-    Ok(TaskFilter { tenant: wire::checked(tenant)?, user, states, kind, before, page_size })
+    let (mut since, mut until) = (None, None);
+    if min_age.is_some() || max_age.is_some() {
+        let now = shared.stored(shared.store.now()).await?;
+        since = max_age.map(|age| now.minus(age));
+        until = min_age.map(|age| now.minus(age));
+    }
+    Ok(TaskFilter { tenant: wire::checked(tenant)?, user, states, kind, before, since, until, page_size })
+}
+
+fn age(field: &str, age: Option<prost_types::Duration>, checks: &mut Checks) -> Option<Duration> {
+    let age = age.map(Duration::try_from)?;
+    checks.require(age.is_ok(), field, || "must not be negative".to_owned());
+    age.ok()
 }
 
 pub(super) fn filter_mark(request: &ListTasksRequest) -> String {
-    let filter = format!("{}\n{}\n{:?}\n{}", request.tenant, request.user, request.states, request.kind);
+    let filter = format!(
+        "{}\n{}\n{:?}\n{}\n{:?}\n{:?}",
+        request.tenant, request.user, request.states, request.kind, request.min_age, request.max_age
+    );
     Digest::of(filter.as_bytes()).to_string().chars().take(12).collect()
 }
 

@@ -6,6 +6,7 @@ mod explain;
 mod feed;
 mod importing;
 mod listing;
+mod operations;
 mod people;
 mod session;
 mod settling;
@@ -20,6 +21,7 @@ use likeness_shared::errors::ServiceError;
 use likeness_shared::limits::MAX_MESSAGE_BYTES;
 use likeness_shared::proto::DESCRIPTORS;
 use likeness_shared::proto::artifacts_server::ArtifactsServer;
+use likeness_shared::proto::operations_server::OperationsServer;
 use likeness_shared::proto::people_server::PeopleServer;
 use likeness_shared::proto::tasks_server::TasksServer;
 use likeness_shared::proto::worker_sessions_server::WorkerSessionsServer;
@@ -81,11 +83,15 @@ pub(crate) async fn routes(shared: &Shared) -> Result<(Routes, HealthReporter), 
     let sessions = WorkerSessionsServer::new(worker_sessions::WorkerSessionsService::new(shared.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let operations = OperationsServer::new(operations::OperationsService::new(shared.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<TasksServer<tasks::TasksService>>().await;
     reporter.set_serving::<PeopleServer<people::PeopleService>>().await;
     reporter.set_serving::<ArtifactsServer<artifacts::ArtifactsService>>().await;
     reporter.set_serving::<WorkerSessionsServer<worker_sessions::WorkerSessionsService>>().await;
+    reporter.set_serving::<OperationsServer<operations::OperationsService>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -94,6 +100,7 @@ pub(crate) async fn routes(shared: &Shared) -> Result<(Routes, HealthReporter), 
         .add_service(people)
         .add_service(artifacts)
         .add_service(sessions)
+        .add_service(operations)
         .add_service(health)
         .add_service(reflection);
     Ok((routes, reporter))

@@ -1,6 +1,8 @@
 //! One worker's session: reads what the worker says until its stream ends, then waits out the reconnect grace and
 //! gives its tasks to others.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use likeness_shared::ids::{Fence, Incarnation, TaskId, WorkerId};
 use likeness_shared::limits::MAX_CHECKPOINT_BYTES;
@@ -11,7 +13,7 @@ use likeness_shared::proto::{
     WorkerMessage,
 };
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
@@ -19,6 +21,9 @@ use super::{Shared, wire};
 use crate::scheduler::{Outbound, SessionId};
 use crate::store::TaskBeat;
 use crate::store::transition::BeatVerdict;
+
+/// Between the times that the store is told that the worker is still there.
+const SEEN_EVERY: Duration = Duration::from_secs(10);
 
 /// Why a session ended, for the log.
 type Ending = String;
@@ -59,6 +64,7 @@ impl Session {
 
     async fn listen(&self, mut inbox: Streaming<WorkerMessage>) -> Ending {
         let silence = self.shared.config.lease_ttl;
+        let mut seen = Instant::now();
         loop {
             let message = tokio::select! {
                 () = self.shared.stop.cancelled() => return "the coordinator goes away".to_owned(),
@@ -75,6 +81,18 @@ impl Session {
             if let Err(ending) = handled {
                 return ending;
             }
+            if seen.elapsed() >= SEEN_EVERY {
+                seen = Instant::now();
+                self.note_seen().await;
+            }
+        }
+    }
+
+    /// The worker's record says when it was last seen.
+    async fn note_seen(&self) {
+        let asked = self.shared.store.worker_seen(self.worker.clone(), self.incarnation.clone());
+        if let Err(error) = self.shared.stored(asked).await {
+            tracing::warn!(worker = %self.worker, %error, "cannot note that the worker is there");
         }
     }
 
@@ -117,10 +135,10 @@ impl Session {
                 let keep = matches!(renewed, BeatVerdict::Renewed { .. });
                 let keep_or_not = if keep { LeaseVerdict::Keep } else { LeaseVerdict::Abandon };
                 verdicts.push(verdict(task.to_string(), fence.0, keep_or_not));
-                if renewed == (BeatVerdict::Renewed { cancel: true }) {
+                if let BeatVerdict::Renewed { asked: Some(asked) } = renewed {
                     // the push of the moment of asking may have been lost with an earlier session
-                    let cancel =
-                        Cancel { task_id: task.to_string(), fence: fence.0, mode: CancelMode::Stop.into() };
+                    let mode = CancelMode::from(asked).into();
+                    let cancel = Cancel { task_id: task.to_string(), fence: fence.0, mode };
                     self.send(ToWorker::Cancel(cancel)).await?;
                 }
             }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures::{Stream, stream};
 use likeness_shared::errors::ServiceError;
 use likeness_shared::ids::{Digest, PersonId, RequestId, TaskId};
-use likeness_shared::limits::{Checks, fill_generation, fill_inversion};
+use likeness_shared::limits::{Checks, fill_generation, fill_inversion, fill_timing};
 use likeness_shared::proto::tasks_server::Tasks;
 use likeness_shared::proto::{
     CancelTaskRequest, CancelTasksRequest, CancelTasksResponse, Durability, ExplainTaskRequest,
     ExplainTaskResponse, GenerationSpec, GetTaskRequest, InversionSpec, ListTasksRequest, ListTasksResponse,
-    SubmitGenerationRequest, SubmitInversionRequest, SubmitTaskResponse, Task, WaitTaskRequest,
+    SubmitGenerationRequest, SubmitInversionRequest, SubmitTaskResponse, Task, Timing, WaitTaskRequest,
     WatchTaskRequest, WatchTaskResponse, start,
 };
 use prost::Message;
@@ -39,33 +39,35 @@ impl TasksService {
     }
 
     async fn inversion(&self, request: SubmitInversionRequest) -> Result<SubmitTaskResponse, ServiceError> {
-        let body = Digest::of(&request.spec.encode_to_vec_or_default("inversion"));
+        let body = body_digest("inversion", request.spec.as_ref(), request.timing.as_ref());
         let mut checks = Checks::new();
         let owner = wire::owner(&request.tenant, &request.user, &mut checks);
         let id: Option<RequestId> = checks.parse("request_id", &request.request_id);
         let spec = fill_inversion(request.spec, &mut checks);
+        let times = fill_timing(request.timing, &mut checks);
         checks.finish()?;
         let (owner, id) = (wire::checked(owner)?, wire::checked(id)?);
         if let Some(repeated) = self.repeated(&owner, &id, body).await? {
             return Ok(repeated);
         }
         self.require_artifacts(&spec).await?;
-        self.submit(NewTask { owner, request: id, body, spec: Spec::Inversion(spec) }).await
+        self.submit(NewTask { owner, request: id, body, spec: Spec::Inversion(spec), times }).await
     }
 
     async fn generation(&self, request: SubmitGenerationRequest) -> Result<SubmitTaskResponse, ServiceError> {
-        let body = Digest::of(&request.spec.encode_to_vec_or_default("generation"));
+        let body = body_digest("generation", request.spec.as_ref(), request.timing.as_ref());
         let mut checks = Checks::new();
         let owner = wire::owner(&request.tenant, &request.user, &mut checks);
         let id: Option<RequestId> = checks.parse("request_id", &request.request_id);
         let spec = fill_generation(request.spec, &mut checks);
+        let times = fill_timing(request.timing, &mut checks);
         checks.finish()?;
         let (owner, id) = (wire::checked(owner)?, wire::checked(id)?);
         if let Some(repeated) = self.repeated(&owner, &id, body).await? {
             return Ok(repeated);
         }
         self.require_people(&owner, &spec).await?;
-        self.submit(NewTask { owner, request: id, body, spec: Spec::Generation(spec) }).await
+        self.submit(NewTask { owner, request: id, body, spec: Spec::Generation(spec), times }).await
     }
 
     /// What this request made before, whatever has become of its photos and people since.
@@ -143,17 +145,12 @@ impl TasksService {
     }
 }
 
-trait EncodeOrDefault {
-    fn encode_to_vec_or_default(&self, kind: &str) -> Vec<u8>;
-}
-
-impl<M: Message> EncodeOrDefault for Option<M> {
-    /// The bytes that tell one submit's body from another's.
-    fn encode_to_vec_or_default(&self, kind: &str) -> Vec<u8> {
-        let mut bytes = kind.as_bytes().to_vec();
-        bytes.extend(self.as_ref().map(Message::encode_to_vec).unwrap_or_default());
-        bytes
-    }
+/// Tells one submit's body from another's.
+fn body_digest(kind: &str, spec: Option<&impl Message>, timing: Option<&Timing>) -> Digest {
+    let mut bytes = kind.as_bytes().to_vec();
+    bytes.extend(spec.map(Message::encode_length_delimited_to_vec).unwrap_or_default());
+    bytes.extend(timing.map(Message::encode_to_vec).unwrap_or_default());
+    Digest::of(&bytes)
 }
 
 fn reply(submitted: Submitted) -> SubmitTaskResponse {

@@ -12,13 +12,18 @@ use crate::store::record::{Failure, Outcome, Owner, PersonRecord, Spec, State, S
 /// A task as clients see it.
 pub(super) fn task(record: TaskRecord) -> proto::Task {
     let state = record.state.wire();
+    let mut hold_reason = record.hold_requested.unwrap_or_default();
     let outcome = match record.state {
         State::Succeeded(Outcome::Inversion(result)) => Some(task::Outcome::InversionResult(result)),
         State::Succeeded(Outcome::Generation(result)) => Some(task::Outcome::GenerationResult(result)),
-        State::Failed(failure) | State::Quarantined(failure) => {
+        State::Failed(failure) | State::Quarantined(failure) | State::Expired(failure) => {
             Some(task::Outcome::Failure(self::failure(failure)))
         }
-        State::Queued | State::Leased(_) | State::Running(_) | State::Cancelled => None,
+        State::Held { reason } => {
+            hold_reason = reason;
+            None
+        }
+        State::Scheduled | State::Queued | State::Leased(_) | State::Running(_) | State::Cancelled => None,
     };
     proto::Task {
         id: record.id.to_string(),
@@ -38,10 +43,11 @@ pub(super) fn task(record: TaskRecord) -> proto::Task {
         create_time: Some(timestamp(record.created)),
         start_time: record.started.map(timestamp),
         end_time: record.ended.map(timestamp),
-        schedule_time: None,
-        start_deadline: None,
+        schedule_time: record.not_before.map(timestamp),
+        start_deadline: record.start_deadline.map(timestamp),
         device_time: Some(microseconds(record.device_time_us)),
         last_errors: record.last_errors,
+        hold_reason,
     }
 }
 
@@ -66,7 +72,8 @@ fn failure(failure: Failure) -> proto::TaskFailure {
     proto::TaskFailure { code: failure.code, message: failure.message, worker_id: failure.worker }
 }
 
-fn timestamp(time: StoreTime) -> Timestamp {
+/// A moment of the store's clock.
+pub(super) fn timestamp(time: StoreTime) -> Timestamp {
     Timestamp {
         seconds: i64::try_from(time.0 / 1_000_000).unwrap_or(i64::MAX),
         nanos: i32::try_from(time.0 % 1_000_000 * 1000).unwrap_or(0),

@@ -24,6 +24,7 @@ use super::session::Session;
 use super::{Shared, settling, wire};
 use crate::scheduler::Outbound;
 use crate::store::Claimant;
+use crate::store::worker_record::{WorkerFacts, WorkerModel};
 
 /// For the first message of a session.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,6 +34,8 @@ const OUTBOX: usize = 64;
 const MAX_HELD: usize = 1024;
 /// Models that a worker may have.
 const MAX_MODELS: usize = 256;
+/// Longest text that a worker says of itself, in bytes.
+const MAX_FACT: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct WorkerSessionsService {
@@ -42,7 +45,7 @@ pub(super) struct WorkerSessionsService {
 /// A greeting that makes sense.
 struct Greeting {
     claimant: Claimant,
-    protocol: u32,
+    facts: WorkerFacts,
     held: Vec<HeldLease>,
 }
 
@@ -66,7 +69,13 @@ impl WorkerSessionsService {
         let cut = CancellationToken::new();
         // joined before re-adoption, so that the grace of an earlier session sees this one and lets the leases be
         let id = self.shared.roster.join(greeting.claimant.clone(), outbox.clone(), cut.clone());
-        let verdicts = match self.verdicts(&worker, &incarnation, greeting.held).await {
+        let protocol = greeting.facts.protocol;
+        let joined = self.shared.stored(self.shared.store.worker_joined(greeting.facts)).await;
+        let verdicts = match joined {
+            Ok(()) => self.verdicts(&worker, &incarnation, greeting.held).await,
+            Err(error) => Err(error),
+        };
+        let verdicts = match verdicts {
             Ok(verdicts) => verdicts,
             Err(error) => {
                 self.shared.roster.leave(&worker, id);
@@ -74,7 +83,7 @@ impl WorkerSessionsService {
             }
         };
         let welcome = Welcome {
-            protocol: greeting.protocol,
+            protocol,
             lease_ttl: prost_types::Duration::try_from(self.shared.config.lease_ttl).ok(),
             beat_interval: prost_types::Duration::try_from(self.shared.config.beat_interval).ok(),
             verdicts,
@@ -122,8 +131,13 @@ fn greeting(hello: Hello) -> Result<Greeting, ServiceError> {
     checks.require(hello.models.len() <= MAX_MODELS, "hello.models", || {
         format!("must be at most {MAX_MODELS} models")
     });
+    checks.prose("hello.build", &hello.build, MAX_FACT);
+    if let Some(device) = &hello.device {
+        checks.prose("hello.device.name", &device.name, MAX_FACT);
+    }
     for (index, model) in hello.models.iter().enumerate().take(MAX_MODELS) {
         checks.model(&format!("hello.models[{index}].name"), &model.name);
+        checks.prose(&format!("hello.models[{index}].digest"), &model.digest, MAX_FACT);
     }
     checks.finish()?;
     let ours = PROTOCOL_RANGE;
@@ -151,9 +165,25 @@ fn greeting(hello: Hello) -> Result<Greeting, ServiceError> {
         worker: wire::checked(worker)?,
         incarnation: wire::checked(incarnation)?,
         pools: pools.into_iter().collect(),
-        device: hello.device.map(|device| device.name).unwrap_or_default(),
+        device: hello.device.as_ref().map(|device| device.name.clone()).unwrap_or_default(),
     };
-    Ok(Greeting { claimant, protocol, held: hello.held })
+    let device = hello.device.unwrap_or_default();
+    let models = hello.models.into_iter().map(|model| WorkerModel {
+        name: model.name,
+        digest: model.digest,
+        is_default: model.is_default,
+    });
+    let facts = WorkerFacts {
+        id: claimant.worker.clone(),
+        incarnation: claimant.incarnation.clone(),
+        device: device.name,
+        device_memory_bytes: device.memory_bytes,
+        models: models.collect(),
+        build: hello.build,
+        protocol,
+        slots: hello.slots,
+    };
+    Ok(Greeting { claimant, facts, held: hello.held })
 }
 
 #[tonic::async_trait]

@@ -38,7 +38,7 @@ pub struct CoordinatorConfig {
     /// How long a worker whose connection ended may take to come back before its tasks go to others.
     #[serde(with = "humantime_serde")]
     pub reconnect_grace: Duration,
-    /// Between looks for leases that have run out.
+    /// Between looks for what is due: leases that have run out, and tasks whose time has come.
     #[serde(with = "humantime_serde")]
     pub expiry_interval: Duration,
     /// What is kept for how long.

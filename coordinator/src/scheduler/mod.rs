@@ -74,9 +74,9 @@ impl Scheduler {
         if event.state == TaskState::Queued {
             self.roster.wake();
         }
-        if let (true, Some((worker, fence))) = (event.cancel_requested, &event.held_by) {
-            let cancel =
-                Cancel { task_id: event.task.to_string(), fence: fence.0, mode: CancelMode::Stop.into() };
+        if let (Some(asked), Some((worker, fence))) = (event.asked, &event.held_by) {
+            let mode = CancelMode::from(asked).into();
+            let cancel = Cancel { task_id: event.task.to_string(), fence: fence.0, mode };
             self.roster.send(worker, Message::Cancel(cancel));
         }
     }
@@ -131,6 +131,6 @@ fn lease(claimed: Claimed) -> Lease {
         checkpoint: checkpoint.to_vec(),
         people,
         attempt: task.attempts.started,
-        reseed: 0,
+        reseed: task.reseed,
     }
 }

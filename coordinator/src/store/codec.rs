@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::store::StoreError;
 
 /// Version of the layout that follows.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
     postcard::to_extend(value, vec![VERSION])

@@ -13,7 +13,7 @@ pub enum StoreError {
     /// There is no such thing.
     #[error("there is no {kind} {id}")]
     NotFound {
-        /// "task" or "person".
+        /// "task", "person" or "worker".
         kind: &'static str,
         /// Its id or name.
         id: String,
@@ -93,6 +93,19 @@ pub enum StoreError {
         /// Ours.
         known: u64,
     },
+    /// Written by an earlier version.
+    #[error(
+        "{} was written in format {found}, which this version does not read (it writes format {known}): run the version \
+         that wrote it, or choose another data folder", .path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+        /// Ours.
+        known: u64,
+    },
     /// The file or its folder cannot be opened.
     #[error("cannot open the task store {}: {reason}", .path.display())]
     Open {
@@ -146,6 +159,7 @@ impl From<StoreError> for ServiceError {
             StoreError::Damaged { .. } => Self::DataLoss { message },
             StoreError::InUse { .. }
             | StoreError::Newer { .. }
+            | StoreError::Older { .. }
             | StoreError::Open { .. }
             | StoreError::Unsuitable { .. } => Self::Internal { message },
         }

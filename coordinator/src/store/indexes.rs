@@ -40,6 +40,8 @@ pub(super) struct IndexRows {
     pub(super) lease: Option<(StoreTime, TaskId)>,
     pub(super) held: Option<(String, TaskId)>,
     pub(super) ended: Option<(StoreTime, TaskId)>,
+    /// When time alone next changes the task.
+    pub(super) due: Option<(StoreTime, TaskId)>,
     pub(super) listings: Vec<ListingRow>,
 }
 
@@ -82,6 +84,7 @@ pub(super) fn rows(record: &TaskRecord) -> IndexRows {
         lease: tenure.map(|tenure| (tenure.expires, record.id)),
         held: tenure.map(|tenure| (tenure.worker.to_string(), record.id)),
         ended: record.ended.map(|ended| (ended, record.id)),
+        due: record.due().map(|due| (due, record.id)),
         listings,
     }
 }

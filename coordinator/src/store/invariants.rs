@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use likeness_shared::ids::{PersonId, TaskId};
+use likeness_shared::ids::{PersonId, TaskId, WorkerId};
 
 use super::fair::{Lane, Node, NodeKey, Place, Standing, Waiting};
 use super::indexes::{ListingRow, WaitingRow, owner_key, rows};
-use super::record::{PersonRecord, State, StoreTime, TaskRecord};
+use super::record::{Attempts, PersonRecord, State, StoreTime, TaskRecord};
+use super::worker_record::{SICK_FAILURES, WorkerRecord, WorkerTotals};
 
 /// The whole content of a store.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,10 +22,13 @@ pub struct Snapshot {
     pub checkpoints: BTreeSet<TaskId>,
     /// Every person.
     pub people: BTreeMap<PersonId, PersonRecord>,
+    /// Every worker, with what it has done.
+    pub workers: BTreeMap<WorkerId, (WorkerRecord, WorkerTotals)>,
     pub(super) queue: BTreeSet<(WaitingRow, TaskId)>,
     pub(super) leases: BTreeSet<(StoreTime, TaskId)>,
     pub(super) held: BTreeSet<(String, TaskId)>,
     pub(super) ended: BTreeSet<(StoreTime, TaskId)>,
+    pub(super) due: BTreeSet<(StoreTime, TaskId)>,
     pub(super) listings: BTreeSet<(ListingRow, TaskId)>,
     pub(super) nodes: BTreeMap<NodeKey, Node>,
     pub(super) turns: BTreeSet<(NodeKey, u64, String)>,
@@ -33,6 +37,7 @@ pub struct Snapshot {
     pub(super) waiting: BTreeMap<(String, Lane), Waiting>,
     pub(super) in_flight: BTreeMap<String, u64>,
     pub(super) names: BTreeSet<(String, String, PersonId)>,
+    pub(super) workers_by_age: BTreeSet<(StoreTime, WorkerId)>,
 }
 
 /// Everything that is wrong with a snapshot; empty = nothing.
@@ -56,8 +61,23 @@ pub fn of_snapshot(snapshot: &Snapshot) -> Vec<String> {
         )*};
     }
     // 1, 2, 5, 8: a task stands exactly where its record says, and users' counts are those of the leases
-    same_index!(queue, leases, held, ended, listings, waiting, in_flight, turns, idle, kept_back, names);
+    same_index!(
+        queue,
+        leases,
+        held,
+        ended,
+        due,
+        listings,
+        waiting,
+        in_flight,
+        turns,
+        idle,
+        kept_back,
+        names,
+        workers_by_age
+    );
     wrong.extend(of_shares(snapshot));
+    wrong.extend(snapshot.workers.values().flat_map(|(worker, _)| of_worker(worker)));
     for id in &snapshot.checkpoints {
         if snapshot.tasks.get(id).is_none_or(|task| task.state.is_terminal()) {
             wrong.push(format!("the ended task {id} has a checkpoint"));
@@ -88,6 +108,7 @@ fn expected_indexes(snapshot: &Snapshot) -> Snapshot {
         expected.leases.extend(of_task.lease);
         expected.held.extend(of_task.held);
         expected.ended.extend(of_task.ended);
+        expected.due.extend(of_task.due);
         expected.listings.extend(of_task.listings.into_iter().map(|row| (row, task.id)));
     }
     for (key, node) in &snapshot.nodes {
@@ -97,6 +118,9 @@ fn expected_indexes(snapshot: &Snapshot) -> Snapshot {
             Standing::KeptBack => drop(expected.kept_back.insert(key.clone())),
             Standing::Idle => drop(expected.idle.insert((node.idle_since, key.clone()))),
         }
+    }
+    for (id, (worker, _)) in &snapshot.workers {
+        expected.workers_by_age.insert((worker.last_seen, id.clone()));
     }
     for person in snapshot.people.values() {
         expected.names.insert((owner_key(&person.owner), person.name.to_string(), person.id));
@@ -133,6 +157,26 @@ fn of_shares(snapshot: &Snapshot) -> Vec<String> {
     wrong
 }
 
+/// Everything that is wrong with the record of a worker.
+#[must_use]
+pub fn of_worker(worker: &WorkerRecord) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut require = |holds: bool, what: &str| {
+        if !holds {
+            wrong.push(format!("worker {}: {what}", worker.facts.id));
+        }
+    };
+    let suspicions = u32::try_from(worker.suspicions.len()).unwrap_or(u32::MAX);
+    require(suspicions == worker.failures_in_a_row.min(SICK_FAILURES), "its failures are not those counted");
+    require(
+        worker.quarantined.is_none() || worker.failures_in_a_row >= SICK_FAILURES,
+        "it is quarantined and has not failed often enough",
+    );
+    require(worker.joined <= worker.last_seen, "it was last seen before it joined");
+    require(worker.left.is_none_or(|left| left >= worker.last_seen), "it left before it was last seen");
+    wrong
+}
+
 /// Everything that is wrong with one record.
 #[must_use]
 pub fn of_record(task: &TaskRecord) -> Vec<String> {
@@ -147,11 +191,14 @@ pub fn of_record(task: &TaskRecord) -> Vec<String> {
     require(task.state.is_terminal() == task.ended.is_some(), "its end time does not agree with its state");
     require(task.progress_fence <= task.last_fence, "its progress is of a later fence");
     require(task.was_leased == (task.attempts.started > 0), "its attempts do not agree with its history");
+    require(task.started.is_some() == task.was_leased, "its start time does not agree with its history");
     require(task.revision > 0, "it has no revision");
     // 12
     let charged = task.device_time_us.saturating_add(task.attempt_charge_us);
     require(task.charged_us == charged, "what was charged is not the sum over its attempts");
     require(tenure.is_some() || task.attempt_charge_us == 0, "no attempt is open and one is charged");
+    require(task.hold_requested.is_none() || tenure.is_some(), "it is to be held and nobody has it");
+    require(task.diverged <= task.attempts.application_failures, "more attempts diverged than failed");
     let ended_attempts = task
         .attempts
         .application_failures
@@ -159,7 +206,19 @@ pub fn of_record(task: &TaskRecord) -> Vec<String> {
         .saturating_add(task.attempts.hand_backs);
     let open = task.attempts.started.checked_sub(ended_attempts);
     match &task.state {
-        State::Queued => require(open == Some(0), "an attempt is open though it is queued"),
+        State::Queued => {
+            require(open == Some(0), "an attempt is open though it is queued");
+            require(task.not_before.is_none(), "it is queued and waits for its time");
+        }
+        State::Scheduled => {
+            require(open == Some(0), "an attempt is open though it is scheduled");
+            require(task.not_before.is_some(), "it is scheduled for no time");
+        }
+        State::Held { .. } => require(open == Some(0), "an attempt is open though it is held"),
+        State::Expired(_) => {
+            require(!task.was_leased, "it expired after it had been started");
+            require(task.start_deadline.is_some(), "it expired without a deadline");
+        }
         State::Leased(_) | State::Running(_) => require(open == Some(1), "not exactly one attempt is open"),
         State::Succeeded(_) => require(open == Some(1), "not exactly one attempt has succeeded"),
         State::Failed(_) | State::Cancelled | State::Quarantined(_) => {
@@ -179,8 +238,8 @@ pub fn of_change(old: Option<&TaskRecord>, new: &TaskRecord) -> Vec<String> {
             wrong.push(format!("task {} ({:?} to {:?}): {what}", new.id, old.state.wire(), new.state.wire()));
         }
     };
-    // 4: the first terminal state is the last
-    require(!old.state.is_terminal() || old == new, "it changed after its end");
+    // 4: the first terminal state is the last, unless an operator has a dead letter tried again
+    require(!old.state.is_terminal() || old == new || tried_again(old, new), "it changed after its end");
     // 3
     require(new.last_fence >= old.last_fence, "its fence went back");
     let lease_began = old.state.tenure().is_none() && new.state.tenure().is_some();
@@ -194,7 +253,18 @@ pub fn of_change(old: Option<&TaskRecord>, new: &TaskRecord) -> Vec<String> {
     let visible = old.state.wire() != new.state.wire()
         || old.progress != new.progress
         || old.cancel_requested != new.cancel_requested
-        || old.attempts != new.attempts;
+        || old.attempts != new.attempts
+        || old.asked() != new.asked();
     require(!visible || new.revision == old.revision + 1, "a visible change has no revision");
     wrong
+}
+
+/// Whether the change is the one that ended tasks allow: what has no result waits again, with nothing counted.
+fn tried_again(old: &TaskRecord, new: &TaskRecord) -> bool {
+    matches!(old.state, State::Failed(_) | State::Expired(_) | State::Quarantined(_))
+        && new.state == State::Queued
+        && new.attempts == Attempts::default()
+        && new.last_fence == old.last_fence
+        && new.number == old.number
+        && new.device_time_us == old.device_time_us
 }

@@ -5,6 +5,7 @@
 //! `invariants.rs` what must always hold. [`EmbeddedStore`] keeps it all in one `redb` file,
 //! [`RedisStore`] in a Redis that several coordinators share.
 
+mod age;
 mod codec;
 #[cfg(test)]
 mod conformance;
@@ -21,6 +22,8 @@ pub mod record;
 mod redis;
 mod requests;
 pub mod transition;
+pub mod worker_record;
+mod workers;
 mod workspace;
 
 use std::time::Duration;
@@ -30,6 +33,7 @@ use bytes::Bytes;
 use likeness_shared::ids::{
     Digest, Fence, Incarnation, PersonId, PersonName, RequestId, TaskId, TenantName, UserName, WorkerId,
 };
+use likeness_shared::limits::StartTimes;
 use likeness_shared::proto::{Progress, ResolvedPerson, TaskKind, TaskState};
 use tokio::sync::broadcast;
 
@@ -38,8 +42,9 @@ pub use embedded::{EmbeddedStore, StoreClock};
 pub use errors::StoreError;
 use fair::LaneView;
 pub use queue_view::{Ahead, QueueFilter};
-use record::{Owner, PersonRecord, Spec, TaskRecord};
-use transition::{AttemptSettlement, BeatVerdict, SettleVerdict};
+use record::{Owner, PersonRecord, Spec, StoreTime, TaskRecord};
+use transition::{Asked, AttemptSettlement, BeatVerdict, FallenDue, SettleVerdict};
+use worker_record::{Drain, WorkerFacts, WorkerStanding};
 
 /// The times that a store keeps to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +68,8 @@ pub struct NewTask {
     pub body: Digest,
     /// What, with every default filled in.
     pub spec: Spec,
+    /// When it may start.
+    pub times: StartTimes,
 }
 
 /// The answer to a submit.
@@ -171,6 +178,10 @@ pub struct TaskFilter {
     pub kind: Option<TaskKind>,
     /// Only tasks submitted before the one of this number; `None` = from the newest.
     pub before: Option<u64>,
+    /// Only tasks submitted at this moment or later.
+    pub since: Option<StoreTime>,
+    /// Only tasks submitted at this moment or earlier.
+    pub until: Option<StoreTime>,
     /// At most so many.
     pub page_size: usize,
 }
@@ -208,8 +219,8 @@ pub struct TaskEvent {
     pub state: TaskState,
     /// Who holds it, if anyone.
     pub held_by: Option<(WorkerId, Fence)>,
-    /// Somebody asked to stop.
-    pub cancel_requested: bool,
+    /// What who holds it is asked to do.
+    pub asked: Option<Asked>,
 }
 
 impl TaskEvent {
@@ -220,7 +231,7 @@ impl TaskEvent {
             revision: task.revision,
             state: task.state.wire(),
             held_by: task.state.tenure().map(|tenure| (tenure.worker.clone(), tenure.fence)),
-            cancel_requested: task.cancel_requested,
+            asked: task.asked(),
         }
     }
 }
@@ -234,6 +245,26 @@ pub enum StoreEvent {
     Missed,
 }
 
+/// Tasks whose time had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FallenDueCounts {
+    /// Wait for a worker.
+    pub queued: usize,
+    /// Were not started before their deadline.
+    pub expired: usize,
+}
+
+impl FallenDueCounts {
+    /// Counts what became of one task.
+    fn count(&mut self, fallen: Option<FallenDue>) {
+        match fallen {
+            Some(FallenDue::Queued) => self.queued += 1,
+            Some(FallenDue::Expired) => self.expired += 1,
+            None => {}
+        }
+    }
+}
+
 /// What a sweep removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
@@ -241,6 +272,8 @@ pub struct Swept {
     pub tasks: usize,
     /// Request ids.
     pub requests: usize,
+    /// Workers that have been away for long.
+    pub workers: usize,
 }
 
 /// The operations, each one atomic and durable before it returns.
@@ -268,6 +301,10 @@ pub trait TaskStore: std::fmt::Debug + Send + Sync + 'static {
     async fn beat(&self, worker: WorkerId, beats: Vec<TaskBeat>) -> Result<Vec<BeatVerdict>, StoreError>;
     /// Ends an attempt.
     async fn settle(&self, settlement: Settlement) -> Result<SettleVerdict, StoreError>;
+    /// A worker's process has opened a session.
+    async fn worker_joined(&self, facts: WorkerFacts) -> Result<(), StoreError>;
+    /// A worker's process still has its session. To be said from time to time.
+    async fn worker_seen(&self, worker: WorkerId, incarnation: Incarnation) -> Result<(), StoreError>;
     /// A worker's process has been silent for `silent_for`: what it holds and has not renewed since goes back to the
     /// front of the queue. What it has renewed meanwhile, it has renewed through another coordinator.
     async fn worker_lost(
@@ -288,8 +325,31 @@ pub trait TaskStore: std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<Vec<bool>, StoreError>;
     /// Asks a task to stop.
     async fn request_cancel(&self, id: TaskId) -> Result<TaskRecord, StoreError>;
+    /// Keeps a task back: a waiting one at once, a leased one once its worker has let it go.
+    async fn hold(&self, id: TaskId, reason: String) -> Result<TaskRecord, StoreError>;
+    /// Lets a held task go on, at its old place.
+    async fn release(&self, id: TaskId) -> Result<TaskRecord, StoreError>;
+    /// Tries a task again that ended without a result.
+    async fn retry(&self, id: TaskId) -> Result<TaskRecord, StoreError>;
+    /// A worker as it is.
+    async fn worker(&self, id: WorkerId) -> Result<WorkerStanding, StoreError>;
+    /// Workers by name.
+    async fn list_workers(
+        &self,
+        after: Option<WorkerId>,
+        page_size: usize,
+    ) -> Result<Page<WorkerStanding>, StoreError>;
+    /// A worker gets no new work, and is asked to give back what it holds, unless it may finish that.
+    async fn drain_worker(&self, id: WorkerId, drain: Drain) -> Result<(), StoreError>;
+    /// A worker may work again: ends a drain and a quarantine alike.
+    async fn undrain_worker(&self, id: WorkerId) -> Result<(), StoreError>;
+    /// The store's time.
+    async fn now(&self) -> Result<StoreTime, StoreError>;
     /// Requeues what no beat has renewed in time.
     async fn expire_leases(&self) -> Result<Vec<TaskId>, StoreError>;
+    /// Queues what was scheduled until now, and ends what was not started before its deadline; a bounded number at a
+    /// time.
+    async fn fall_due(&self) -> Result<FallenDueCounts, StoreError>;
     /// Removes what is past its retention, a bounded number at a time.
     async fn sweep(&self) -> Result<Swept, StoreError>;
 

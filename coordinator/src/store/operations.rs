@@ -12,9 +12,9 @@ use super::fair::{UnitCost, cost_key, units_left};
 use super::indexes::place_of;
 use super::people::{register_learned, require_name_free, resolve_people};
 use super::record::{Outcome, Spec, State, StoreTime, TaskRecord};
-use super::transition::{AttemptEnd, BeatVerdict, Price, Refusal, SettleVerdict};
+use super::transition::{Asked, AttemptEnd, BeatVerdict, Blame, FallenDue, Price, Refusal, SettleVerdict};
 use super::workspace::Workspace;
-use super::{Claimant, Claimed, NewTask, Settlement, StoreError, Submitted, TaskBeat};
+use super::{Claimant, Claimed, NewTask, Settlement, StoreError, Submitted, TaskBeat, workers};
 
 /// The device in the keys of costs that hold for all of them.
 const ANY_DEVICE: &str = "";
@@ -32,7 +32,8 @@ pub(super) fn submit(step: &mut impl Workspace, new: &NewTask) -> Result<Submitt
     let unit = unit_cost(step, &new.spec, ANY_DEVICE)?;
     let number = step.next_number()?;
     let id = TaskId::generate();
-    let task = TaskRecord::submitted(id, number, new.owner.clone(), new.spec.clone(), unit, step.now());
+    let (owner, spec) = (new.owner.clone(), new.spec.clone());
+    let task = TaskRecord::submitted(id, number, owner, spec, unit, new.times, step.now());
     step.put_task(None, &task)?;
     step.remember_request(SUBMITS, &task.owner, &new.request, new.body, id.to_bytes())?;
     Ok(Submitted { task, repeated: false })
@@ -54,7 +55,8 @@ fn require_room(step: &impl Workspace, new: &NewTask) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Leases a queued task. A generation whose person is gone fails here instead of starting: `None`.
+/// Leases a queued task. One that must not start ends here instead: its deadline has passed, or its person is gone.
+/// Then `None`.
 pub(super) fn lease(
     step: &mut impl Workspace,
     claimant: &Claimant,
@@ -62,6 +64,10 @@ pub(super) fn lease(
 ) -> Result<Option<Claimed>, StoreError> {
     let old = step.task(id)?;
     let mut task = old.clone();
+    if task.fall_due(step.now()).is_some() {
+        step.put_task(Some(&old), &task)?;
+        return Ok(None);
+    }
     let people = match resolve_people(step, &task)? {
         Ok(people) => people,
         Err(message) => {
@@ -83,12 +89,14 @@ pub(super) fn beat(
     worker: &WorkerId,
     beats: &[TaskBeat],
 ) -> Result<Vec<BeatVerdict>, StoreError> {
-    beats.iter().map(|beat| beat_one(step, worker, beat)).collect()
+    let gives_back = workers::gives_back(step, worker)?;
+    beats.iter().map(|beat| beat_one(step, worker, gives_back, beat)).collect()
 }
 
 fn beat_one(
     step: &mut impl Workspace,
     worker: &WorkerId,
+    gives_back: bool,
     beat: &TaskBeat,
 ) -> Result<BeatVerdict, StoreError> {
     let Some(old) = step.find_task(beat.task)? else { return Ok(BeatVerdict::Stale) };
@@ -101,6 +109,9 @@ fn beat_one(
         }
         step.put_task(Some(&old), &task)?;
     }
+    if gives_back && verdict == (BeatVerdict::Renewed { asked: None }) {
+        return Ok(BeatVerdict::Renewed { asked: Some(Asked::HandBack) });
+    }
     Ok(verdict)
 }
 
@@ -110,8 +121,8 @@ pub(super) fn settle(
 ) -> Result<SettleVerdict, StoreError> {
     let Some(old) = step.find_task(settlement.task)? else { return Ok(SettleVerdict::Stale) };
     let mut task = old.clone();
-    let application_failure = matches!(settlement.attempt.end, AttemptEnd::Failed { .. });
-    let verdict = task.settle(settlement.attempt.clone(), step.now())?;
+    let attempt = &settlement.attempt;
+    let verdict = task.settle(attempt.clone(), Blame::AsSettled, step.now())?;
     if verdict != SettleVerdict::Accepted {
         return Ok(verdict);
     }
@@ -123,13 +134,19 @@ pub(super) fn settle(
         let person = register_learned(step, &old, learned)?;
         *result = InversionResult { person_id: person.to_string(), ..result.clone() };
     }
-    if application_failure {
+    let (blame, worker_at_fault) = workers::judge(step, &old, attempt)?;
+    if blame != Blame::AsSettled {
+        task = old.clone();
+        task.settle(attempt.clone(), blame, step.now())?;
+    }
+    if matches!(attempt.end, AttemptEnd::Failed { .. }) {
         // the state that led to the failure may be its cause
         step.drop_checkpoint(task.id)?;
     } else if !settlement.checkpoint.is_empty() && !task.state.is_terminal() {
         step.put_checkpoint(task.id, &settlement.checkpoint)?;
     }
     step.put_task(Some(&old), &task)?;
+    workers::uncharge(step, &attempt.worker, &worker_at_fault)?;
     Ok(verdict)
 }
 
@@ -166,6 +183,7 @@ pub(super) fn worker_lost(
     incarnation: &Incarnation,
     silent_for: Duration,
 ) -> Result<Vec<TaskId>, StoreError> {
+    workers::left(step, worker, incarnation, silent_for)?;
     let mut lost = Vec::new();
     // a later renewal means that the worker lives, and speaks to another coordinator
     let renewed_after = step.now().plus(step.lease_ttl()).minus(silent_for);
@@ -229,11 +247,31 @@ pub(super) fn readopt(
 }
 
 pub(super) fn request_cancel(step: &mut impl Workspace, id: TaskId) -> Result<TaskRecord, StoreError> {
-    let old = step.task(id)?;
+    change_one(step, id, |task, now| {
+        task.request_cancel(now);
+        Ok(())
+    })
+}
+
+pub(super) fn hold(step: &mut impl Workspace, id: TaskId, reason: &str) -> Result<TaskRecord, StoreError> {
+    change_one(step, id, |task, _| task.hold(reason))
+}
+
+pub(super) fn release(step: &mut impl Workspace, id: TaskId) -> Result<TaskRecord, StoreError> {
+    change_one(step, id, TaskRecord::release)
+}
+
+pub(super) fn retry(step: &mut impl Workspace, id: TaskId) -> Result<TaskRecord, StoreError> {
+    change_one(step, id, |task, _| task.retry())
+}
+
+/// Does to a task what its time asks for, if that has come.
+pub(super) fn fall_due(step: &mut impl Workspace, id: TaskId) -> Result<Option<FallenDue>, StoreError> {
+    let Some(old) = step.find_task(id)? else { return Ok(None) };
     let mut task = old.clone();
-    task.request_cancel(step.now());
+    let fallen = task.fall_due(step.now());
     step.put_task(Some(&old), &task)?;
-    Ok(task)
+    Ok(fallen)
 }
 
 /// Requeues a task whose lease has run out. False where its lease has not.
@@ -253,6 +291,19 @@ pub(super) fn extend_lease(step: &mut impl Workspace, id: TaskId) -> Result<(), 
     let mut task = old.clone();
     task.extend_lease(step.now().plus(step.lease_ttl()));
     step.put_task(Some(&old), &task)
+}
+
+/// Changes a task that must be there, and gives it as it is then.
+pub(super) fn change_one(
+    step: &mut impl Workspace,
+    id: TaskId,
+    transition: impl FnOnce(&mut TaskRecord, StoreTime) -> Result<(), Refusal>,
+) -> Result<TaskRecord, StoreError> {
+    let old = step.task(id)?;
+    let mut task = old.clone();
+    transition(&mut task, step.now())?;
+    step.put_task(Some(&old), &task)?;
+    Ok(task)
 }
 
 fn change(

@@ -26,6 +26,12 @@ impl StoreTime {
         Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 
+    /// The next moment.
+    #[must_use]
+    pub fn after(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     /// `duration` before this time.
     #[must_use]
     pub fn minus(self, duration: std::time::Duration) -> Self {
@@ -86,8 +92,12 @@ pub struct Tenure {
     pub incarnation: Incarnation,
     /// Number of this lease; `TaskRecord::last_fence` holds the same.
     pub fence: Fence,
+    /// When it was given.
+    pub since: StoreTime,
     /// When the lease ends unless a beat renews it.
     pub expires: StoreTime,
+    /// The worker is asked to give the task back.
+    pub hand_back: bool,
 }
 
 /// Why a task ended without a result.
@@ -113,8 +123,15 @@ pub enum Outcome {
 /// Where a task is in its life. The transitions are in `transition.rs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum State {
+    /// Waits for its time, `TaskRecord::not_before`.
+    Scheduled,
     /// Waits for a worker.
     Queued,
+    /// Kept back by an operator.
+    Held {
+        /// Why, as the operator said.
+        reason: String,
+    },
     /// Given to a worker that has not yet reported anything.
     Leased(Tenure),
     /// A worker reports progress.
@@ -127,6 +144,8 @@ pub enum State {
     Cancelled,
     /// Crashed too many workers.
     Quarantined(Failure),
+    /// Was not started before its deadline.
+    Expired(Failure),
 }
 
 impl State {
@@ -134,13 +153,16 @@ impl State {
     #[must_use]
     pub fn wire(&self) -> TaskState {
         match self {
+            Self::Scheduled => TaskState::Scheduled,
             Self::Queued => TaskState::Queued,
+            Self::Held { .. } => TaskState::Held,
             Self::Leased(_) => TaskState::Leased,
             Self::Running(_) => TaskState::Running,
             Self::Succeeded(_) => TaskState::Succeeded,
             Self::Failed(_) => TaskState::Failed,
             Self::Cancelled => TaskState::Cancelled,
             Self::Quarantined(_) => TaskState::Quarantined,
+            Self::Expired(_) => TaskState::Expired,
         }
     }
 
@@ -153,10 +175,17 @@ impl State {
         }
     }
 
-    /// Whether the task will never change again.
+    /// Whether the task has ended. It never changes again, unless an operator has it tried again.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
-        !matches!(self, Self::Queued | Self::Leased(_) | Self::Running(_))
+        match self {
+            Self::Scheduled | Self::Queued | Self::Held { .. } | Self::Leased(_) | Self::Running(_) => false,
+            Self::Succeeded(_)
+            | Self::Failed(_)
+            | Self::Cancelled
+            | Self::Quarantined(_)
+            | Self::Expired(_) => true,
+        }
     }
 }
 
@@ -206,6 +235,10 @@ pub struct TaskRecord {
     pub spec: Spec,
     /// Where in its life.
     pub state: State,
+    /// Not to be started before; kept only while the task waits for it.
+    pub not_before: Option<StoreTime>,
+    /// Expires unless it has been leased by then, once.
+    pub start_deadline: Option<StoreTime>,
     /// True after the first lease: such a task waits at the front of its user's queue.
     pub was_leased: bool,
     /// Grows by one with every change that a watcher can see.
@@ -221,8 +254,14 @@ pub struct TaskRecord {
     pub progress_fence: Fence,
     /// Somebody asked to stop.
     pub cancel_requested: bool,
+    /// An operator asked to keep it back, and why; it is held once its worker has let it go.
+    pub hold_requested: Option<String>,
     /// Attempts apart by cause.
     pub attempts: Attempts,
+    /// Of the application failures, those that diverged.
+    pub diverged: u32,
+    /// All attempts that ever diverged: mixed into the seed of the next one.
+    pub reseed: u32,
     /// Workers under which an attempt was lost, each once.
     pub lost_on: Vec<WorkerId>,
     /// The newest few errors, oldest first.

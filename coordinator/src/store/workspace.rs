@@ -9,6 +9,7 @@ use likeness_shared::ids::{Digest, PersonId, RequestId, TaskId, WorkerId};
 use super::StoreError;
 use super::fair::{FairPolicy, Lane, UnitCost};
 use super::record::{Owner, PersonRecord, StoreTime, TaskRecord};
+use super::worker_record::WorkerRecord;
 
 /// An id as a store keeps it.
 pub(super) type Id = [u8; 16];
@@ -32,6 +33,12 @@ pub(super) trait Workspace {
     fn drop_checkpoint(&mut self, id: TaskId) -> Result<(), StoreError>;
     /// The tasks that a worker holds.
     fn held_by(&self, worker: &WorkerId) -> Result<Vec<TaskId>, StoreError>;
+    /// A worker, if there is a record of it.
+    fn find_worker(&self, id: &WorkerId) -> Result<Option<WorkerRecord>, StoreError>;
+    /// Replaces the record of a worker (`None` = a new one).
+    fn put_worker(&mut self, old: Option<&WorkerRecord>, new: &WorkerRecord) -> Result<(), StoreError>;
+    /// Counts a settlement of a worker that has a record.
+    fn add_work(&mut self, id: &WorkerId, device_time_us: u64) -> Result<(), StoreError>;
     /// A person, if there is one of that id.
     fn find_person(&self, id: PersonId) -> Result<Option<PersonRecord>, StoreError>;
     /// Whether the owner has a person of that name.

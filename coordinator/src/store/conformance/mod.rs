@@ -3,9 +3,11 @@
 //! A [`Bench`] opens the store under test, over and over, with a clock that a test sets. `conformance_tests!` makes the
 //! stories into tests of one bench; `random.rs` runs random lives on one store, `side_by_side.rs` on two.
 
+pub(super) mod life;
 pub(super) mod random;
 pub(super) mod scenarios;
 pub(super) mod side_by_side;
+pub(super) mod workers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,13 +16,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use likeness_shared::ids::{Digest, Fence, Incarnation, RequestId, TaskId, WorkerId};
-use likeness_shared::proto::{GenerationSpec, InversionSpec, Progress};
+use likeness_shared::limits::StartTimes;
+use likeness_shared::proto::{GenerationResult, GenerationSpec, InversionSpec, Progress};
+use tokio::sync::broadcast;
 
 use crate::store::fair::FairPolicy;
+use crate::store::invariants::of_snapshot;
 use crate::store::record::{Outcome, Owner, Spec};
 use crate::store::transition::{AttemptEnd, AttemptSettlement};
+use crate::store::worker_record::{WorkerFacts, WorkerModel};
 use crate::store::{
-    Claimant, Claimed, LearnedPerson, NewPerson, NewTask, Settlement, StoreTimes, TaskBeat, TaskStore,
+    Claimant, Claimed, LearnedPerson, NewPerson, NewTask, Settlement, StoreEvent, StoreTimes, TaskBeat,
+    TaskEvent, TaskStore,
 };
 
 pub(super) const TTL: Duration = Duration::from_secs(10);
@@ -65,7 +72,7 @@ pub(super) trait Bench: Send + Sync {
 /// Every story as a test of the bench that the expression makes.
 macro_rules! conformance_tests {
     ($bench:expr) => {
-        $crate::store::conformance::conformance_tests!($bench;
+        $crate::store::conformance::conformance_tests!($bench; scenarios:
             a_request_id_makes_one_task_and_outlives_a_restart,
             a_lost_workers_task_goes_on_from_its_checkpoint_under_a_higher_fence,
             a_worker_that_renewed_its_lease_elsewhere_is_not_lost,
@@ -86,12 +93,29 @@ macro_rules! conformance_tests {
             events_come_once_a_revision_and_not_for_mere_renewals,
             a_closed_store_refuses,
         );
+        $crate::store::conformance::conformance_tests!($bench; life:
+            a_delayed_task_waits_for_its_time_even_over_a_restart,
+            a_task_that_is_not_started_in_time_expires,
+            a_failure_of_the_worker_keeps_its_checkpoint_and_does_not_wait,
+            a_held_task_gets_no_lease_and_keeps_its_place,
+            a_running_task_that_is_held_is_asked_back_and_goes_on_from_its_checkpoint,
+            a_dead_letter_is_tried_again_from_the_start_and_outlives_its_retention,
+            tasks_are_listed_by_age,
+        );
+        $crate::store::conformance::conformance_tests!($bench; workers:
+            a_worker_that_fails_everything_is_quarantined_and_its_tasks_are_not_charged,
+            what_a_quarantined_worker_still_fails_at_is_not_charged_either,
+            bad_requests_do_not_quarantine_a_worker,
+            a_draining_worker_is_asked_for_what_it_holds_and_gets_no_more,
+            a_worker_that_may_finish_is_not_asked,
+            workers_are_listed_by_name_and_forgotten_when_long_away,
+        );
     };
-    ($bench:expr; $($story:ident),* $(,)?) => {
+    ($bench:expr; $stories:ident: $($story:ident),* $(,)?) => {
         $(
             #[tokio::test]
             async fn $story() {
-                $crate::store::conformance::scenarios::$story(&$bench).await;
+                $crate::store::conformance::$stories::$story(&$bench).await;
             }
         )*
     };
@@ -110,6 +134,19 @@ pub(super) fn incarnation(name: &str) -> Incarnation {
     name.parse().unwrap()
 }
 
+pub(super) fn facts(name: &str, process: &str) -> WorkerFacts {
+    WorkerFacts {
+        id: worker(name),
+        incarnation: incarnation(process),
+        device: "cpu".to_owned(),
+        device_memory_bytes: 1 << 30,
+        models: vec![WorkerModel { name: "pocket".to_owned(), digest: String::new(), is_default: true }],
+        build: "0.1.0".to_owned(),
+        protocol: 1,
+        slots: 2,
+    }
+}
+
 pub(super) fn claimant(name: &str) -> Claimant {
     Claimant {
         worker: worker(name),
@@ -126,6 +163,7 @@ pub(super) fn generation(user: &str, request: &str) -> NewTask {
         request: request.parse::<RequestId>().unwrap(),
         body: Digest::of(request.as_bytes()),
         spec: Spec::Generation(spec),
+        times: StartTimes::default(),
     }
 }
 
@@ -160,10 +198,26 @@ pub(super) fn settlement(worker_name: &str, task: TaskId, fence: Fence, end: Att
 }
 
 pub(super) fn failed(retryable: bool) -> AttemptEnd {
-    AttemptEnd::Failed {
-        code: "nan_loss".to_owned(),
-        message: "the loss is not a number".to_owned(),
-        retryable,
+    AttemptEnd::Failed { code: "internal".to_owned(), message: "something broke".to_owned(), retryable }
+}
+
+pub(super) fn drawn() -> AttemptEnd {
+    AttemptEnd::Succeeded(Outcome::Generation(GenerationResult::default()))
+}
+
+pub(super) fn infrastructure() -> AttemptEnd {
+    AttemptEnd::Infrastructure { code: "device_lost".to_owned(), message: "the device is gone".to_owned() }
+}
+
+pub(super) async fn assert_sound(store: &Arc<dyn TaskStore>) {
+    assert_eq!(of_snapshot(&store.snapshot().await.unwrap()), Vec::<String>::new());
+}
+
+/// The next change; it comes soon.
+pub(super) async fn next_event(events: &mut broadcast::Receiver<StoreEvent>) -> TaskEvent {
+    match tokio::time::timeout(Duration::from_secs(20), events.recv()).await.unwrap().unwrap() {
+        StoreEvent::Changed(event) => event,
+        StoreEvent::Missed => panic!("events were missed"),
     }
 }
 

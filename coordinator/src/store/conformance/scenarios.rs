@@ -1,23 +1,13 @@
 //! What fleet life asks of the store, one story a test.
 
-use likeness_shared::proto::{GenerationResult, InversionResult, PersonBinding, TaskKind, TaskState};
-use tokio::sync::broadcast;
+use likeness_shared::proto::{InversionResult, PersonBinding, TaskKind, TaskState};
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::*;
 use crate::store::fair::Standing;
-use crate::store::invariants::of_snapshot;
 use crate::store::record::State;
-use crate::store::transition::{BeatVerdict, SettleVerdict};
-use crate::store::{NewPerson, PeopleFilter, QueueFilter, StoreError, StoreEvent, TaskEvent, TaskFilter};
-
-fn drawn() -> AttemptEnd {
-    AttemptEnd::Succeeded(Outcome::Generation(GenerationResult::default()))
-}
-
-async fn assert_sound(store: &Arc<dyn TaskStore>) {
-    assert_eq!(of_snapshot(&store.snapshot().await.unwrap()), Vec::<String>::new());
-}
+use crate::store::transition::{Asked, BeatVerdict, SettleVerdict};
+use crate::store::{FallenDueCounts, NewPerson, PeopleFilter, QueueFilter, StoreError, TaskFilter};
 
 pub(in crate::store) async fn a_request_id_makes_one_task_and_outlives_a_restart(bench: &dyn Bench) {
     let store = bench.open().await;
@@ -48,7 +38,7 @@ pub(in crate::store) async fn a_lost_workers_task_goes_on_from_its_checkpoint_un
     let first = store.claim(claimant("w1"), 1).await.unwrap().remove(0);
     assert_eq!(first.task.id, id);
     let verdicts = store.beat(worker("w1"), vec![beat(&first, 7, b"at seven")]).await.unwrap();
-    assert_eq!(verdicts, [BeatVerdict::Renewed { cancel: false }]);
+    assert_eq!(verdicts, [BeatVerdict::Renewed { asked: None }]);
     assert!(store.worker_lost(worker("w1"), incarnation("other"), Duration::ZERO).await.unwrap().is_empty());
     assert_eq!(store.worker_lost(worker("w1"), incarnation("first"), Duration::ZERO).await.unwrap(), [id]);
     assert!(
@@ -272,9 +262,9 @@ pub(in crate::store) async fn cancelling_ends_a_waiting_task_at_once_and_a_runni
     let mut events = store.events();
     assert!(store.request_cancel(running).await.unwrap().cancel_requested);
     let event = next_event(&mut events).await;
-    assert_eq!((event.cancel_requested, event.held_by), (true, Some((worker("w1"), lease.fence))));
+    assert_eq!((event.asked, event.held_by), (Some(Asked::Stop), Some((worker("w1"), lease.fence))));
     let verdicts = store.beat(worker("w1"), vec![beat(&lease, 3, b"")]).await.unwrap();
-    assert_eq!(verdicts, [BeatVerdict::Renewed { cancel: true }]);
+    assert_eq!(verdicts, [BeatVerdict::Renewed { asked: Some(Asked::Stop) }]);
     store.settle(settlement("w1", running, lease.fence, AttemptEnd::Cancelled)).await.unwrap();
     assert_eq!(store.task(running).await.unwrap().state, State::Cancelled);
     // a worker that dies instead leaves nothing to be done over
@@ -305,8 +295,12 @@ pub(in crate::store) async fn three_losses_on_two_workers_are_poison_and_applica
         assert!(lease.checkpoint.is_empty(), "a failure starts over");
         store.beat(worker("w1"), vec![beat(&lease, 1, b"suspect")]).await.unwrap();
         store.settle(settlement("w1", unlucky, lease.fence, failed(true))).await.unwrap();
-        let expected = if attempt < 3 { TaskState::Queued } else { TaskState::Failed };
+        let expected = if attempt < 3 { TaskState::Scheduled } else { TaskState::Failed };
         assert_eq!(store.task(unlucky).await.unwrap().state.wire(), expected, "attempt {attempt}");
+        assert!(store.claim(claimant("w1"), 1).await.unwrap().is_empty(), "it waits out a pause");
+        advance(bench.clock(), Duration::from_secs(3));
+        let due = FallenDueCounts { queued: usize::from(attempt < 3), expired: 0 };
+        assert_eq!(store.fall_due().await.unwrap(), due);
     }
     assert_sound(&store).await;
 }
@@ -365,6 +359,8 @@ pub(in crate::store) async fn lists_are_paged_newest_first_through_every_filter(
         states: Vec::new(),
         kind: None,
         before: None,
+        since: None,
+        until: None,
         page_size: 4,
     };
     let first = store.list(everything.clone()).await.unwrap();
@@ -419,14 +415,6 @@ pub(in crate::store) async fn events_come_once_a_revision_and_not_for_mere_renew
     let last = store.submit(generation("anna", "r2")).await.unwrap().task.id;
     assert_eq!(next_event(&mut events).await.task, last);
     assert_eq!(events.try_recv(), Err(TryRecvError::Empty));
-}
-
-/// The next change; it comes soon.
-async fn next_event(events: &mut broadcast::Receiver<StoreEvent>) -> TaskEvent {
-    match tokio::time::timeout(Duration::from_secs(20), events.recv()).await.unwrap().unwrap() {
-        StoreEvent::Changed(event) => event,
-        StoreEvent::Missed => panic!("events were missed"),
-    }
 }
 
 pub(in crate::store) async fn a_worker_that_renewed_its_lease_elsewhere_is_not_lost(bench: &dyn Bench) {

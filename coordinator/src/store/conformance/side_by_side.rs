@@ -75,6 +75,7 @@ impl Names {
             leases: snapshot.leases.iter().map(timed).collect(),
             held: snapshot.held.iter().map(|(worker, id)| (worker.clone(), task(id))).collect(),
             ended: snapshot.ended.iter().map(timed).collect(),
+            due: snapshot.due.iter().map(timed).collect(),
             listings: snapshot
                 .listings
                 .iter()
@@ -84,6 +85,17 @@ impl Names {
                 .names
                 .iter()
                 .map(|(owner, name, id)| (owner.clone(), name.clone(), person(id)))
+                .collect(),
+            workers: snapshot
+                .workers
+                .iter()
+                .map(|(id, (record, totals))| {
+                    let mut record = record.clone();
+                    for suspicion in &mut record.suspicions {
+                        suspicion.task = task(&suspicion.task);
+                    }
+                    (id.clone(), (record, *totals))
+                })
                 .collect(),
             ..snapshot.clone()
         }

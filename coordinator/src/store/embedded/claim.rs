@@ -5,7 +5,7 @@ use redb::ReadableTable;
 
 use super::faults::fault;
 use super::tables::Tables;
-use crate::store::{Claimant, Claimed, StoreError, fair, operations};
+use crate::store::{Claimant, Claimed, StoreError, fair, operations, workers};
 
 /// Leases up to `most` tasks.
 pub(super) fn claim(
@@ -13,6 +13,9 @@ pub(super) fn claim(
     claimant: &Claimant,
     most: usize,
 ) -> Result<Vec<Claimed>, StoreError> {
+    if !workers::takes_work(tables, &claimant.worker)? {
+        return Ok(Vec::new());
+    }
     let mut claimed = Vec::new();
     while claimed.len() < most {
         let Some(id) = next_in_order(tables, &claimant.pools)? else { break };

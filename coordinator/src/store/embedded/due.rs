@@ -6,11 +6,11 @@ use redb::ReadableTable;
 use super::faults::fault;
 use super::tables::{Id, Tables};
 use crate::store::workspace::Workspace;
-use crate::store::{StoreError, Swept, fair, operations};
+use crate::store::{FallenDueCounts, StoreError, Swept, fair, operations};
 
 /// Rows that one sweep removes at most, so that it never holds up others.
 const SWEEP_BATCH: usize = 500;
-/// Leases that one expiry requeues at most.
+/// Tasks whose time has come, of one kind, that are seen to at once.
 const EXPIRY_BATCH: usize = 500;
 
 pub(super) fn expire_leases(tables: &mut Tables<'_>) -> Result<Vec<TaskId>, StoreError> {
@@ -19,6 +19,16 @@ pub(super) fn expire_leases(tables: &mut Tables<'_>) -> Result<Vec<TaskId>, Stor
         operations::expire(tables, *id)?;
     }
     Ok(due)
+}
+
+/// Queues what was scheduled until now, and ends what was not started in time.
+pub(super) fn fall_due(tables: &mut Tables<'_>) -> Result<FallenDueCounts, StoreError> {
+    let due = ids(tables.due.range(..=(tables.now.0, [u8::MAX; 16])).map_err(fault)?, EXPIRY_BATCH)?;
+    let mut counts = FallenDueCounts::default();
+    for id in due {
+        counts.count(operations::fall_due(tables, id)?);
+    }
+    Ok(counts)
 }
 
 /// After a time in which nobody could renew a lease, every lease lives for a whole TTL from `now`.
@@ -40,7 +50,11 @@ pub(super) fn sweep(tables: &mut Tables<'_>) -> Result<Swept, StoreError> {
     }
     let idle_before = tables.now.minus(fair::DEBTS_KEPT);
     fair::forget_idle(tables, idle_before, SWEEP_BATCH)?;
-    Ok(Swept { tasks: due.len(), requests: tables.forget_requests(SWEEP_BATCH)? })
+    Ok(Swept {
+        tasks: due.len(),
+        requests: tables.forget_requests(SWEEP_BATCH)?,
+        workers: tables.forget_workers(SWEEP_BATCH)?,
+    })
 }
 
 fn ids(range: redb::Range<'_, (u64, Id), ()>, most: usize) -> Result<Vec<TaskId>, StoreError> {

@@ -38,6 +38,9 @@ impl StoreFile {
         let database = (self.opener)(&self.path).map_err(|error| self.refused(error))?;
         match self.format(&database)? {
             Some(FORMAT) => Ok(database),
+            Some(found) if found < FORMAT => {
+                Err(StoreError::Older { path: self.path.clone(), found, known: FORMAT })
+            }
             Some(found) => Err(StoreError::Newer { path: self.path.clone(), found, known: FORMAT }),
             None => {
                 self.lay_out(&database)?;

@@ -14,6 +14,7 @@ mod read;
 mod shares;
 mod step;
 mod tables;
+mod workers;
 mod writer;
 
 use std::path::Path;
@@ -34,11 +35,13 @@ use writer::{Job, Slot, Writer};
 
 use super::fair::{FairPolicy, LaneView};
 use super::invariants::Snapshot;
-use super::record::{Owner, PersonRecord, TaskRecord};
+use super::record::{Owner, PersonRecord, StoreTime, TaskRecord};
 use super::transition::{BeatVerdict, SettleVerdict};
+use super::worker_record::{Drain, WorkerFacts, WorkerStanding};
 use super::{
-    Ahead, Claimant, Claimed, NewPerson, NewTask, Page, PeopleFilter, QueueFilter, Settlement, StoreError,
-    StoreEvent, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore, operations,
+    Ahead, Claimant, Claimed, FallenDueCounts, NewPerson, NewTask, Page, PeopleFilter, QueueFilter,
+    Settlement, StoreError, StoreEvent, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore,
+    operations,
 };
 
 /// Operations that wait for the writer, at most; more wait outside.
@@ -161,8 +164,8 @@ fn extend_leases(
     times: StoreTimes,
     policy: &FairPolicy,
     clock: &StoreClock,
-    last_time: super::record::StoreTime,
-) -> Result<super::record::StoreTime, StoreError> {
+    last_time: StoreTime,
+) -> Result<StoreTime, StoreError> {
     let transaction = database.begin_write().map_err(fault)?;
     let now = clock.after(last_time);
     let mut tables = Tables::open(&transaction, times, policy, now)?;
@@ -237,8 +240,56 @@ impl TaskStore for EmbeddedStore {
         self.write(move |tables| operations::request_cancel(tables, id)).await
     }
 
+    async fn hold(&self, id: TaskId, reason: String) -> Result<TaskRecord, StoreError> {
+        self.write(move |tables| operations::hold(tables, id, &reason)).await
+    }
+
+    async fn release(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
+        self.write(move |tables| operations::release(tables, id)).await
+    }
+
+    async fn retry(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
+        self.write(move |tables| operations::retry(tables, id)).await
+    }
+
+    async fn worker_joined(&self, facts: WorkerFacts) -> Result<(), StoreError> {
+        self.write(move |tables| crate::store::workers::joined(tables, &facts)).await.map(drop)
+    }
+
+    async fn worker_seen(&self, worker: WorkerId, incarnation: Incarnation) -> Result<(), StoreError> {
+        self.write(move |tables| crate::store::workers::seen(tables, &worker, &incarnation)).await
+    }
+
+    async fn worker(&self, id: WorkerId) -> Result<WorkerStanding, StoreError> {
+        self.read(move |transaction| workers::find(transaction, &id)).await
+    }
+
+    async fn list_workers(
+        &self,
+        after: Option<WorkerId>,
+        page_size: usize,
+    ) -> Result<Page<WorkerStanding>, StoreError> {
+        self.read(move |transaction| workers::list(transaction, after.as_ref(), page_size)).await
+    }
+
+    async fn drain_worker(&self, id: WorkerId, drain: Drain) -> Result<(), StoreError> {
+        self.write(move |tables| crate::store::workers::drain(tables, &id, &drain)).await
+    }
+
+    async fn undrain_worker(&self, id: WorkerId) -> Result<(), StoreError> {
+        self.write(move |tables| crate::store::workers::undrain(tables, &id)).await
+    }
+
+    async fn now(&self) -> Result<StoreTime, StoreError> {
+        self.write(|tables| Ok(tables.now)).await
+    }
+
     async fn expire_leases(&self) -> Result<Vec<TaskId>, StoreError> {
         self.write(due::expire_leases).await
+    }
+
+    async fn fall_due(&self) -> Result<FallenDueCounts, StoreError> {
+        self.write(due::fall_due).await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {

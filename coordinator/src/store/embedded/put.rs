@@ -1,9 +1,12 @@
 //! Writes a record with its index rows, and shares out what it costs.
 
+use likeness_shared::ids::TaskId;
+use redb::Table;
+
 use super::faults::fault;
 use super::tables::{Id, Tables};
 use crate::store::indexes::{IndexRows, ListingRow, place, rows, share_change};
-use crate::store::record::TaskRecord;
+use crate::store::record::{StoreTime, TaskRecord};
 use crate::store::workspace::Workspace;
 use crate::store::{StoreError, codec, fair};
 
@@ -53,28 +56,15 @@ impl Tables<'_> {
         after: &IndexRows,
     ) -> Result<(), StoreError> {
         let id = record.id.to_bytes();
-        if before.lease != after.lease {
-            if let Some((expires, _)) = before.lease {
-                self.leases.remove((expires.0, id)).map_err(fault)?;
-            }
-            if let Some((expires, _)) = after.lease {
-                self.leases.insert((expires.0, id), ()).map_err(fault)?;
-            }
-        }
+        replace_timed(&mut self.leases, before.lease, after.lease)?;
+        replace_timed(&mut self.ended, before.ended, after.ended)?;
+        replace_timed(&mut self.due, before.due, after.due)?;
         if before.held != after.held {
             if let Some((worker, _)) = &before.held {
                 self.held.remove((worker.as_str(), id)).map_err(fault)?;
             }
             if let Some((worker, _)) = &after.held {
                 self.held.insert((worker.as_str(), id), ()).map_err(fault)?;
-            }
-        }
-        if before.ended != after.ended {
-            if let Some((ended, _)) = before.ended {
-                self.ended.remove((ended.0, id)).map_err(fault)?;
-            }
-            if let Some((ended, _)) = after.ended {
-                self.ended.insert((ended.0, id), ()).map_err(fault)?;
             }
         }
         for row in before.listings.iter().filter(|row| !after.listings.contains(row)) {
@@ -115,6 +105,24 @@ impl Tables<'_> {
         let terms = self.policy.terms(&place);
         fair::apply(self, &place, &terms, change)
     }
+}
+
+/// Moves a task within an index by time.
+fn replace_timed(
+    table: &mut Table<'_, (u64, Id), ()>,
+    before: Option<(StoreTime, TaskId)>,
+    after: Option<(StoreTime, TaskId)>,
+) -> Result<(), StoreError> {
+    if before == after {
+        return Ok(());
+    }
+    if let Some((time, id)) = before {
+        table.remove((time.0, id.to_bytes())).map_err(fault)?;
+    }
+    if let Some((time, id)) = after {
+        table.insert((time.0, id.to_bytes()), ()).map_err(fault)?;
+    }
+    Ok(())
 }
 
 fn listing_key(row: &ListingRow) -> (&str, &str, u8, u8, u64) {

@@ -1,20 +1,22 @@
 //! Queries: each over one consistent view of the file, none of them a scan (but for `snapshot`).
 
-use likeness_shared::ids::{Digest, PersonId, PersonName, RequestId, TaskId};
+use likeness_shared::ids::{Digest, PersonId, PersonName, RequestId, TaskId, WorkerId};
 use redb::{ReadTransaction, ReadableTable};
 
 use super::faults::fault;
 use super::shares;
 use super::tables::{
-    CHECKPOINTS, ENDED, HELD, IDLE, IN_FLIGHT, Id, KEPT_BACK, LEASES, LISTINGS, NODES, PEOPLE,
-    PEOPLE_BY_NAME, QUEUE, REQUESTS, TASKS, TURNS, WAITING,
+    CHECKPOINTS, DUE, ENDED, HELD, IDLE, IN_FLIGHT, Id, KEPT_BACK, LEASES, LISTINGS, NODES, PEOPLE,
+    PEOPLE_BY_NAME, QUEUE, REQUESTS, TASKS, TURNS, WAITING, WORKER_TOTALS, WORKERS, WORKERS_BY_AGE,
 };
+use crate::store::age::AgeSearch;
 use crate::store::fair::{Lane, NodeKey};
 use crate::store::indexes::{ANY, ListingRow, WaitingRow, state_byte};
 use crate::store::invariants::Snapshot;
 use crate::store::operations::SUBMITS;
 use crate::store::record::{Owner, PersonRecord, StoreTime, TaskRecord};
 use crate::store::requests::{RequestRecord, request_key};
+use crate::store::worker_record::{WorkerRecord, WorkerTotals};
 use crate::store::{Page, PeopleFilter, StoreError, TaskFilter, codec};
 
 pub(super) fn task(transaction: &ReadTransaction, id: TaskId) -> Result<TaskRecord, StoreError> {
@@ -69,11 +71,19 @@ pub(super) fn list(
     } else {
         filter.states.iter().copied().map(state_byte).collect()
     };
+    let number_at = |moment: StoreTime| -> Result<u64, StoreError> {
+        let key = (filter.tenant.as_str(), user, kind, ANY);
+        first_number_at(&listings, &tasks, key, moment)
+    };
+    let start = filter.since.map_or(Ok(0), number_at)?;
     let end = filter.before.unwrap_or(u64::MAX);
+    let end = filter.until.map_or(Ok(end), |until| number_at(until.after()).map(|number| number.min(end)))?;
+    // a page token may point to before the start by now
+    let start = start.min(end);
     let mut lists = Vec::with_capacity(states.len());
     for state in states {
         let tenant = filter.tenant.as_str();
-        let range = listings.range((tenant, user, kind, state, 0)..(tenant, user, kind, state, end));
+        let range = listings.range((tenant, user, kind, state, start)..(tenant, user, kind, state, end));
         let mut newest_first = range.map_err(fault)?.rev();
         let head = newest_first.next().transpose().map_err(fault)?;
         lists.push((head, newest_first));
@@ -94,6 +104,30 @@ pub(super) fn list(
         }
         *head = rest.next().transpose().map_err(fault)?;
     }
+}
+
+/// The least number in a listing from which on no task was submitted before a moment.
+fn first_number_at(
+    listings: &impl ReadableTable<(&'static str, &'static str, u8, u8, u64), Id>,
+    tasks: &impl ReadableTable<Id, &'static [u8]>,
+    (tenant, user, kind, state): (&str, &str, u8, u8),
+    moment: StoreTime,
+) -> Result<u64, StoreError> {
+    let from = |number| (tenant, user, kind, state, number);
+    let newest = listings.range(from(0)..=from(u64::MAX)).map_err(fault)?.next_back();
+    let Some((newest, _)) = newest.transpose().map_err(fault)? else { return Ok(0) };
+    let mut search = AgeSearch::new(moment, newest.value().4.saturating_add(1));
+    while let Some(number) = search.look_from() {
+        let first = listings.range(from(number)..=from(u64::MAX)).map_err(fault)?.next();
+        search.found(match first.transpose().map_err(fault)? {
+            Some((key, id)) => {
+                let task: Option<TaskRecord> = record(tasks, id.value())?;
+                Some((key.value().4, task.ok_or_else(|| dangling("listings"))?.created))
+            }
+            None => None,
+        });
+    }
+    Ok(search.number())
 }
 
 pub(super) fn person(transaction: &ReadTransaction, id: PersonId) -> Result<PersonRecord, StoreError> {
@@ -171,6 +205,7 @@ pub(super) fn snapshot(transaction: &ReadTransaction) -> Result<Snapshot, StoreE
     each_row!(LEASES, |key, _unit| snapshot.leases.insert((StoreTime(key.0), TaskId::from_bytes(key.1))));
     each_row!(HELD, |key, _unit| snapshot.held.insert((key.0.to_owned(), TaskId::from_bytes(key.1))));
     each_row!(ENDED, |key, _unit| snapshot.ended.insert((StoreTime(key.0), TaskId::from_bytes(key.1))));
+    each_row!(DUE, |key, _unit| snapshot.due.insert((StoreTime(key.0), TaskId::from_bytes(key.1))));
     each_row!(LISTINGS, |key, id| {
         let (tenant, user, kind, state, number) = key;
         let row = ListingRow { tenant: tenant.to_owned(), user: user.to_owned(), kind, state, number };
@@ -187,6 +222,19 @@ pub(super) fn snapshot(transaction: &ReadTransaction) -> Result<Snapshot, StoreE
     each_row!(TURNS, |key, _unit| {
         let (parent, virtual_time, name) = key;
         snapshot.turns.insert((NodeKey::from_text(parent), virtual_time, name.to_owned()))
+    });
+    each_row!(WORKERS, |_id, bytes| {
+        let worker: WorkerRecord = codec::decode(bytes)?;
+        snapshot.workers.insert(worker.facts.id.clone(), (worker, WorkerTotals::default()))
+    });
+    each_row!(WORKER_TOTALS, |id, totals| {
+        let known = id.parse().ok().and_then(|id: WorkerId| snapshot.workers.get_mut(&id));
+        let (_, known) = known.ok_or_else(|| dangling("worker_totals"))?;
+        *known = WorkerTotals { settled: totals.0, device_time_us: totals.1 };
+    });
+    each_row!(WORKERS_BY_AGE, |key, _unit| {
+        let id = key.1.parse().map_err(|_| dangling("workers_by_age"))?;
+        snapshot.workers_by_age.insert((StoreTime(key.0), id))
     });
     each_row!(PEOPLE_BY_NAME, |key, id| {
         let (tenant, user, name) = key;

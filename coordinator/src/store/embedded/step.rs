@@ -14,6 +14,7 @@ use crate::store::codec;
 use crate::store::fair::{FairPolicy, Lane, UnitCost};
 use crate::store::record::{Owner, PersonRecord, StoreTime, TaskRecord};
 use crate::store::requests::{RequestRecord, request_key};
+use crate::store::worker_record::WorkerRecord;
 use crate::store::workspace::{Id, Workspace};
 
 impl Workspace for Tables<'_> {
@@ -55,6 +56,18 @@ impl Workspace for Tables<'_> {
         let range = self.held.range((worker, [0; 16])..=(worker, [u8::MAX; 16])).map_err(fault)?;
         let ids = range.map(|row| row.map(|(key, _)| TaskId::from_bytes(key.value().1)).map_err(fault));
         ids.collect()
+    }
+
+    fn find_worker(&self, id: &WorkerId) -> Result<Option<WorkerRecord>, StoreError> {
+        self.worker(id)
+    }
+
+    fn put_worker(&mut self, old: Option<&WorkerRecord>, new: &WorkerRecord) -> Result<(), StoreError> {
+        self.replace_worker(old, new)
+    }
+
+    fn add_work(&mut self, id: &WorkerId, device_time_us: u64) -> Result<(), StoreError> {
+        self.count_work(id, device_time_us)
     }
 
     fn find_person(&self, id: PersonId) -> Result<Option<PersonRecord>, StoreError> {

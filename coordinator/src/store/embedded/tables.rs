@@ -30,8 +30,15 @@ pub(super) const COSTS: TableDefinition<(&str, &str), &[u8]> = TableDefinition::
 pub(super) const LEASES: TableDefinition<(u64, Id), ()> = TableDefinition::new("leases");
 pub(super) const HELD: TableDefinition<(&str, Id), ()> = TableDefinition::new("held");
 pub(super) const ENDED: TableDefinition<(u64, Id), ()> = TableDefinition::new("ended");
+/// (when time alone next changes it, task)
+pub(super) const DUE: TableDefinition<(u64, Id), ()> = TableDefinition::new("due");
 /// (tenant, user or "", kind or 0, state or 0, number)
 pub(super) const LISTINGS: TableDefinition<(&str, &str, u8, u8, u64), Id> = TableDefinition::new("listings");
+pub(super) const WORKERS: TableDefinition<&str, &[u8]> = TableDefinition::new("workers");
+/// worker -> (settlements accepted, device time in microseconds)
+pub(super) const WORKER_TOTALS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("worker_totals");
+/// (last seen, worker)
+pub(super) const WORKERS_BY_AGE: TableDefinition<(u64, &str), ()> = TableDefinition::new("workers_by_age");
 pub(super) const REQUESTS: TableDefinition<&str, &[u8]> = TableDefinition::new("requests");
 pub(super) const REQUESTS_BY_AGE: TableDefinition<(u64, &str), ()> = TableDefinition::new("requests_by_age");
 pub(super) const PEOPLE: TableDefinition<Id, &[u8]> = TableDefinition::new("people");
@@ -60,7 +67,11 @@ pub(super) struct Tables<'t> {
     pub(super) leases: Table<'t, (u64, Id), ()>,
     pub(super) held: Table<'t, (&'static str, Id), ()>,
     pub(super) ended: Table<'t, (u64, Id), ()>,
+    pub(super) due: Table<'t, (u64, Id), ()>,
     pub(super) listings: Table<'t, (&'static str, &'static str, u8, u8, u64), Id>,
+    pub(super) workers: Table<'t, &'static str, &'static [u8]>,
+    pub(super) worker_totals: Table<'t, &'static str, (u64, u64)>,
+    pub(super) workers_by_age: Table<'t, (u64, &'static str), ()>,
     pub(super) requests: Table<'t, &'static str, &'static [u8]>,
     pub(super) requests_by_age: Table<'t, (u64, &'static str), ()>,
     pub(super) people: Table<'t, Id, &'static [u8]>,
@@ -96,7 +107,11 @@ impl<'t> Tables<'t> {
             leases: transaction.open_table(LEASES).map_err(fault)?,
             held: transaction.open_table(HELD).map_err(fault)?,
             ended: transaction.open_table(ENDED).map_err(fault)?,
+            due: transaction.open_table(DUE).map_err(fault)?,
             listings: transaction.open_table(LISTINGS).map_err(fault)?,
+            workers: transaction.open_table(WORKERS).map_err(fault)?,
+            worker_totals: transaction.open_table(WORKER_TOTALS).map_err(fault)?,
+            workers_by_age: transaction.open_table(WORKERS_BY_AGE).map_err(fault)?,
             requests: transaction.open_table(REQUESTS).map_err(fault)?,
             requests_by_age: transaction.open_table(REQUESTS_BY_AGE).map_err(fault)?,
             people: transaction.open_table(PEOPLE).map_err(fault)?,

@@ -66,6 +66,7 @@ impl Changes {
         let id = task.id.to_bytes().to_vec();
         self.replace_timed(keys.leases(), before.lease, after.lease);
         self.replace_timed(keys.ended(), before.ended, after.ended);
+        self.replace_timed(keys.due(), before.due, after.due);
         if before.held != after.held {
             if let Some((worker, _)) = &before.held {
                 self.push("SREM", keys.held(worker), vec![id.clone()]);

@@ -1,5 +1,7 @@
 //! What a server must be before it is trusted with tasks.
 
+use std::cmp::Ordering;
+
 use redis::Value;
 
 use super::keys::Keys;
@@ -94,14 +96,16 @@ async fn check_format(link: &Link, keys: &Keys) -> Result<(), StoreError> {
     pipeline.cmd("HGET").arg(keys.meta()).arg("format");
     let answers = values(link.ask(Exchange::Commands(&pipeline)).await?)?;
     let found: u64 = read(answers.into_iter().nth(1).unwrap_or(Value::Nil))?;
-    if found > FORMAT {
-        return Err(StoreError::Unsuitable {
-            address: link.address().to_owned(),
-            reason: format!(
-                "its tasks were written in format {found}, and this version knows formats up to {FORMAT}: run the \
-                 newer version, or choose another redis.fleet"
-            ),
-        });
-    }
-    Ok(())
+    let advice = match found.cmp(&FORMAT) {
+        Ordering::Equal => return Ok(()),
+        Ordering::Greater => "run the newer version",
+        Ordering::Less => "run the version that wrote them",
+    };
+    Err(StoreError::Unsuitable {
+        address: link.address().to_owned(),
+        reason: format!(
+            "its tasks were written in format {found}, and this version knows format {FORMAT}: {advice}, or choose \
+             another redis.fleet"
+        ),
+    })
 }

@@ -15,7 +15,7 @@ use super::transactions::Terms;
 use crate::store::indexes::WaitingRow;
 use crate::store::record::StoreTime;
 use crate::store::transition::Refusal;
-use crate::store::{Claimant, Claimed, StoreError, operations};
+use crate::store::{Claimant, Claimed, StoreError, operations, workers};
 
 /// Races lost in a row, after which the claim is given up for the moment.
 const RACES: u32 = 64;
@@ -40,7 +40,7 @@ impl RedisStore {
                 }
                 Ok(Claim::Ended) => races = 0,
                 Ok(Claim::Lost) => races += 1,
-                Ok(Claim::NothingWaits) => return Ok(claimed),
+                Ok(Claim::NothingWaits | Claim::NotToThisWorker) => return Ok(claimed),
                 Err(error) if claimed.is_empty() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "claim broken off");
@@ -64,12 +64,24 @@ impl RedisStore {
         let Some((row, id)) = self.next_in_order(&claimant.pools).await? else {
             return Ok(Claim::NothingWaits);
         };
-        let wants = [Want::Task(id), Want::Checkpoint(id), Want::Costs(row.lane.text())];
+        let wants = [
+            Want::Worker(claimant.worker.clone()),
+            Want::Task(id),
+            Want::Checkpoint(id),
+            Want::Costs(row.lane.text()),
+        ];
         let terms = Terms { since: *since, ..Terms::wanting(wants) };
-        match self.step(terms, |step| operations::lease(step, claimant, id)).await {
+        let lease = self.step(terms, |step| {
+            if !workers::takes_work(step, &claimant.worker)? {
+                return Ok(Claim::NotToThisWorker);
+            }
+            let claimed = operations::lease(step, claimant, id)?;
+            Ok(claimed.map_or(Claim::Ended, |claimed| Claim::Leased(Box::new(claimed))))
+        });
+        match lease.await {
             Ok(taken) => {
                 *since = Some(taken.at);
-                Ok(taken.result.map_or(Claim::Ended, |claimed| Claim::Leased(Box::new(claimed))))
+                Ok(taken.result)
             }
             Err(StoreError::Refused(Refusal::NotQueued) | StoreError::NotFound { kind: "task", .. }) => {
                 Ok(Claim::Lost)
@@ -97,4 +109,6 @@ enum Claim {
     /// Somebody else was faster.
     Lost,
     NothingWaits,
+    /// It is drained or quarantined.
+    NotToThisWorker,
 }

@@ -11,9 +11,9 @@ use super::link::Exchange;
 use super::load::{read, values};
 use super::step::Want;
 use super::transactions::Terms;
-use crate::store::record::StoreTime;
+use crate::store::record::{StoreTime, TaskRecord};
 use crate::store::workspace::Workspace;
-use crate::store::{StoreError, Swept, fair, operations};
+use crate::store::{FallenDueCounts, StoreError, Swept, fair, operations};
 
 /// Tasks changed in one step.
 const AT_ONCE: usize = 64;
@@ -74,6 +74,34 @@ impl RedisStore {
             expired.extend(ended);
         }
         Ok(expired)
+    }
+
+    /// Queues what was scheduled until now, and ends what was not started in time.
+    pub(super) async fn fall_due_now(&self) -> Result<FallenDueCounts, StoreError> {
+        let now = self.step(Terms::default(), |step| Ok(step.now())).await?.result;
+        let mut counts = FallenDueCounts::default();
+        for _ in 0..STEPS {
+            let due = self.due(&self.keys.due(), &now.0.to_string()).await?;
+            if due.is_empty() {
+                break;
+            }
+            let terms = Terms { since: Some(now), ..Terms::wanting(due.iter().copied().map(Want::Task)) };
+            let fallen = self.step(terms, |step| {
+                let mut fallen = FallenDueCounts::default();
+                for id in &due {
+                    fallen.count(operations::fall_due(step, *id)?);
+                }
+                Ok(fallen)
+            });
+            let fallen = fallen.await?.result;
+            // nothing left but what somebody else has just changed
+            if fallen == FallenDueCounts::default() {
+                break;
+            }
+            counts.queued += fallen.queued;
+            counts.expired += fallen.expired;
+        }
+        Ok(counts)
     }
 
     /// At the start: extends leases unless another coordinator has been here all the while.
@@ -143,7 +171,10 @@ impl RedisStore {
             let removed = self.step(terms, |step| {
                 let mut removed = 0;
                 for id in &due {
-                    if let Some(task) = step.find_task(*id)? {
+                    // it may have been tried again since the index was read
+                    let task = step.find_task(*id)?;
+                    let past = |task: &TaskRecord| task.ended.is_some_and(|ended| ended < before);
+                    if let Some(task) = task.filter(past) {
                         step.remove_task(&task);
                         removed += 1;
                     }
@@ -166,6 +197,7 @@ impl RedisStore {
             });
             swept.requests += forgotten.await?.result;
         }
+        swept.workers = self.forget_workers(now).await?;
         Ok(swept)
     }
 
@@ -182,7 +214,11 @@ impl RedisStore {
         members.iter().map(|member| read_task_id(member)).collect()
     }
 
-    async fn rows<T: redis::FromRedisValue>(&self, key: &str, most: &str) -> Result<Vec<T>, StoreError> {
+    pub(super) async fn rows<T: redis::FromRedisValue>(
+        &self,
+        key: &str,
+        most: &str,
+    ) -> Result<Vec<T>, StoreError> {
         let mut pipeline = redis::pipe();
         pipeline.cmd("ZRANGE").arg(key).arg("-inf").arg(most).arg("BYSCORE");
         pipeline.arg("LIMIT").arg(0).arg(AT_ONCE);

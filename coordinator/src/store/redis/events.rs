@@ -20,6 +20,7 @@ use super::faults::unreadable;
 use super::keys::Keys;
 use super::link::{Exchange, Link};
 use super::load::{read, single, values};
+use crate::store::transition::Asked;
 use crate::store::{StoreError, StoreEvent, TaskEvent, codec};
 
 /// How long one look at the stream waits for something new.
@@ -36,7 +37,7 @@ pub(super) struct Told {
     revision: u64,
     state: i32,
     held_by: Option<(WorkerId, Fence)>,
-    cancel_requested: bool,
+    asked: Option<Asked>,
 }
 
 impl From<TaskEvent> for Told {
@@ -46,7 +47,7 @@ impl From<TaskEvent> for Told {
             revision: event.revision,
             state: event.state.into(),
             held_by: event.held_by,
-            cancel_requested: event.cancel_requested,
+            asked: event.asked,
         }
     }
 }
@@ -58,7 +59,7 @@ impl From<Told> for TaskEvent {
             revision: told.revision,
             state: TaskState::try_from(told.state).unwrap_or(TaskState::Unspecified),
             held_by: told.held_by,
-            cancel_requested: told.cancel_requested,
+            asked: told.asked,
         }
     }
 }

@@ -109,9 +109,29 @@ impl Keys {
         self.key("ended")
     }
 
+    /// Sorted set of tasks by when time alone next changes them.
+    pub(super) fn due(&self) -> String {
+        self.key("due")
+    }
+
     /// Sorted set of the tasks of one list by number.
     pub(super) fn listing(&self, row: &ListingRow) -> String {
         self.key(&format!("list:{}/{}/{}/{}", row.tenant, row.user, row.kind, row.state))
+    }
+
+    /// Hash: record and version of a worker, and what it has done.
+    pub(super) fn worker(&self, id: &str) -> String {
+        self.key(&format!("worker:{id}"))
+    }
+
+    /// Sorted set of workers by name.
+    pub(super) fn workers(&self) -> String {
+        self.key("workers")
+    }
+
+    /// Sorted set of workers by when they were last seen.
+    pub(super) fn workers_by_age(&self) -> String {
+        self.key("workers_by_age")
     }
 
     /// Hash: request id -> what it made.

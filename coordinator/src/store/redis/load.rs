@@ -9,7 +9,7 @@ use super::clock::Times;
 use super::faults::unreadable;
 use super::keys::{Keys, read_task_id, read_waiting};
 use super::link::{Exchange, Link};
-use super::step::{AHEAD, Known, ReadTask, Step, Want};
+use super::step::{AHEAD, Known, ReadTask, ReadWorker, Step, Want};
 use crate::store::record::StoreTime;
 use crate::store::{StoreError, codec};
 
@@ -68,6 +68,7 @@ fn ask(pipeline: &mut Pipeline, keys: &Keys, want: &Want) {
         Want::Task(id) => pipeline.cmd("HMGET").arg(keys.task(*id)).arg("r").arg("v"),
         Want::Checkpoint(id) => pipeline.cmd("HGET").arg(keys.task(*id)).arg("c"),
         Want::Held(_) => return,
+        Want::Worker(id) => pipeline.cmd("HMGET").arg(keys.worker(id.as_str())).arg("r").arg("v"),
         Want::Person(id) => pipeline.cmd("HGET").arg(keys.people()).arg(&id.to_bytes()[..]),
         Want::Name(owner, name) => pipeline.cmd("HGET").arg(keys.names(owner)).arg(name),
         Want::Request(request) => pipeline.cmd("HGET").arg(keys.requests()).arg(request),
@@ -87,6 +88,11 @@ fn take(known: &mut Known, want: Want, answer: Value) -> Result<(), StoreError> 
         }
         Want::Checkpoint(id) => drop(known.checkpoints.insert(id, bytes(answer)?.into())),
         Want::Held(_) => {}
+        Want::Worker(id) => {
+            let (record, version): (Option<Vec<u8>>, Option<Vec<u8>>) = read(answer)?;
+            let record = record.map(|bytes| codec::decode(&bytes)).transpose()?;
+            known.workers.insert(id, ReadWorker { record, version: version.unwrap_or_default() });
+        }
         Want::Person(id) => drop(known.people.insert(id, bytes(answer)?)),
         Want::Name(owner, name) => drop(known.names.insert((owner, name), bytes(answer)?)),
         Want::Request(request) => drop(known.requests.insert(request, bytes(answer)?)),

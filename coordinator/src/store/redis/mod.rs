@@ -25,6 +25,7 @@ mod settings;
 mod snapshot;
 mod step;
 mod transactions;
+mod workers;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -50,13 +51,15 @@ use super::indexes::owner_key;
 use super::invariants::Snapshot;
 use super::operations::SUBMITS;
 use super::people::IMPORTS;
-use super::record::{Owner, PersonRecord, Spec, TaskRecord};
+use super::record::{Owner, PersonRecord, Spec, StoreTime, TaskRecord};
 use super::requests::request_key;
 use super::transition::{BeatVerdict, SettleVerdict};
+use super::worker_record::{Drain, WorkerFacts, WorkerStanding};
 use super::workspace::Workspace;
 use super::{
-    Ahead, Claimant, Claimed, NewPerson, NewTask, Page, PeopleFilter, QueueFilter, Settlement, StoreError,
-    StoreEvent, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore, operations, people,
+    Ahead, Claimant, Claimed, FallenDueCounts, NewPerson, NewTask, Page, PeopleFilter, QueueFilter,
+    Settlement, StoreError, StoreEvent, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore,
+    operations, people,
 };
 
 /// Changes that a slow listener may be behind before it is told that it missed some.
@@ -214,12 +217,14 @@ impl TaskStore for RedisStore {
     }
 
     async fn beat(&self, worker: WorkerId, beats: Vec<TaskBeat>) -> Result<Vec<BeatVerdict>, StoreError> {
-        let terms = tasks(beats.iter().map(|beat| beat.task));
+        let mut terms = tasks(beats.iter().map(|beat| beat.task));
+        terms.wants.insert(Want::Worker(worker.clone()));
         self.changed(terms, |step| operations::beat(step, &worker, &beats)).await
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<SettleVerdict, StoreError> {
-        let terms = Terms { acknowledged: true, ..tasks([settlement.task]) };
+        let mut terms = Terms { acknowledged: true, ..tasks([settlement.task]) };
+        terms.wants.insert(Want::Worker(settlement.attempt.worker.clone()));
         self.changed(terms, |step| operations::settle(step, &settlement)).await
     }
 
@@ -229,7 +234,7 @@ impl TaskStore for RedisStore {
         incarnation: Incarnation,
         silent_for: Duration,
     ) -> Result<Vec<TaskId>, StoreError> {
-        let terms = Terms::wanting([Want::Held(worker.clone())]);
+        let terms = Terms::wanting([Want::Worker(worker.clone()), Want::Held(worker.clone())]);
         self.changed(terms, |step| operations::worker_lost(step, &worker, &incarnation, silent_for)).await
     }
 
@@ -253,9 +258,65 @@ impl TaskStore for RedisStore {
         self.changed(tasks([id]), |step| operations::request_cancel(step, id)).await
     }
 
+    async fn hold(&self, id: TaskId, reason: String) -> Result<TaskRecord, StoreError> {
+        self.changed(tasks([id]), |step| operations::hold(step, id, &reason)).await
+    }
+
+    async fn release(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
+        self.changed(tasks([id]), |step| operations::release(step, id)).await
+    }
+
+    async fn retry(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
+        let terms = Terms { acknowledged: true, ..tasks([id]) };
+        self.changed(terms, |step| operations::retry(step, id)).await
+    }
+
+    async fn worker_joined(&self, facts: WorkerFacts) -> Result<(), StoreError> {
+        let terms = Terms::wanting([Want::Worker(facts.id.clone())]);
+        self.changed(terms, |step| crate::store::workers::joined(step, &facts)).await.map(drop)
+    }
+
+    async fn worker_seen(&self, worker: WorkerId, incarnation: Incarnation) -> Result<(), StoreError> {
+        let terms = Terms::wanting([Want::Worker(worker.clone())]);
+        self.changed(terms, |step| crate::store::workers::seen(step, &worker, &incarnation)).await
+    }
+
+    async fn worker(&self, id: WorkerId) -> Result<WorkerStanding, StoreError> {
+        self.open_still()?;
+        self.find_worker(&id).await
+    }
+
+    async fn list_workers(
+        &self,
+        after: Option<WorkerId>,
+        page_size: usize,
+    ) -> Result<Page<WorkerStanding>, StoreError> {
+        self.open_still()?;
+        self.workers_in_order(after.as_ref(), page_size).await
+    }
+
+    async fn drain_worker(&self, id: WorkerId, drain: Drain) -> Result<(), StoreError> {
+        let terms = Terms::wanting([Want::Worker(id.clone()), Want::Held(id.clone())]);
+        self.changed(terms, |step| crate::store::workers::drain(step, &id, &drain)).await
+    }
+
+    async fn undrain_worker(&self, id: WorkerId) -> Result<(), StoreError> {
+        let terms = Terms::wanting([Want::Worker(id.clone())]);
+        self.changed(terms, |step| crate::store::workers::undrain(step, &id)).await
+    }
+
+    async fn now(&self) -> Result<StoreTime, StoreError> {
+        self.changed(Terms::default(), |step| Ok(step.now())).await
+    }
+
     async fn expire_leases(&self) -> Result<Vec<TaskId>, StoreError> {
         self.open_still()?;
         self.expire_due().await
+    }
+
+    async fn fall_due(&self) -> Result<FallenDueCounts, StoreError> {
+        self.open_still()?;
+        self.fall_due_now().await
     }
 
     async fn sweep(&self) -> Result<Swept, StoreError> {

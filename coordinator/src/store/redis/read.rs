@@ -8,9 +8,10 @@ use super::RedisStore;
 use super::keys::{read_person_id, read_task_id};
 use super::link::Exchange;
 use super::load::{read, single, values};
+use crate::store::age::AgeSearch;
 use crate::store::indexes::{ANY, ListingRow, owner_key, state_byte};
 use crate::store::operations::SUBMITS;
-use crate::store::record::{Owner, PersonRecord, TaskRecord};
+use crate::store::record::{Owner, PersonRecord, StoreTime, TaskRecord};
 use crate::store::requests::{RequestRecord, request_key};
 use crate::store::{Page, PeopleFilter, StoreError, TaskFilter, codec};
 
@@ -48,17 +49,27 @@ impl RedisStore {
         } else {
             filter.states.iter().copied().map(state_byte).collect()
         };
-        let before = filter.before.map_or_else(|| "+inf".to_owned(), |number| format!("({number}"));
+        let every_state = ListingRow {
+            tenant: filter.tenant.to_string(),
+            user: filter.user.as_ref().map(ToString::to_string).unwrap_or_default(),
+            kind,
+            state: ANY,
+            number: 0,
+        };
+        let start = match filter.since {
+            Some(since) => self.first_number_at(&every_state, since).await?,
+            None => 0,
+        };
+        let mut end = filter.before;
+        if let Some(until) = filter.until {
+            let number = self.first_number_at(&every_state, until.after()).await?;
+            end = Some(end.map_or(number, |end| end.min(number)));
+        }
+        let end = end.map_or_else(|| "+inf".to_owned(), |number| format!("({number}"));
         let mut pipeline = redis::pipe();
         for state in states {
-            let row = ListingRow {
-                tenant: filter.tenant.to_string(),
-                user: filter.user.as_ref().map(ToString::to_string).unwrap_or_default(),
-                kind,
-                state,
-                number: 0,
-            };
-            pipeline.cmd("ZRANGE").arg(self.keys.listing(&row)).arg(&before).arg("-inf");
+            let row = ListingRow { state, ..every_state.clone() };
+            pipeline.cmd("ZRANGE").arg(self.keys.listing(&row)).arg(&end).arg(start);
             pipeline.arg("BYSCORE").arg("REV").arg("LIMIT").arg(0).arg(filter.page_size.saturating_add(1));
             pipeline.arg("WITHSCORES");
         }
@@ -77,6 +88,36 @@ impl RedisStore {
             |task: &TaskRecord| filter.states.is_empty() || filter.states.contains(&task.state.wire());
         let items = self.tasks(&ids).await?.into_iter().flatten().filter(belongs).collect();
         Ok(Page { items, more })
+    }
+
+    /// The least number in a listing from which on no task was submitted before a moment.
+    async fn first_number_at(&self, row: &ListingRow, moment: StoreTime) -> Result<u64, StoreError> {
+        let key = self.keys.listing(row);
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("ZRANGE").arg(&key).arg(-1).arg(-1).arg("WITHSCORES");
+        let newest: Vec<(Vec<u8>, u64)> = single(self.link.ask(Exchange::Commands(&pipeline)).await?)?;
+        let Some((_, newest)) = newest.first() else { return Ok(0) };
+        let mut search = AgeSearch::new(moment, newest.saturating_add(1));
+        while let Some(number) = search.look_from() {
+            search.found(self.first_from(&key, number).await?);
+        }
+        Ok(search.number())
+    }
+
+    /// Number and time of the first task of a listing from a number on; one that is removed meanwhile is passed over.
+    async fn first_from(&self, key: &str, number: u64) -> Result<Option<(u64, StoreTime)>, StoreError> {
+        let mut from = number.to_string();
+        loop {
+            let mut pipeline = redis::pipe();
+            pipeline.cmd("ZRANGE").arg(key).arg(&from).arg("+inf").arg("BYSCORE");
+            pipeline.arg("LIMIT").arg(0).arg(1).arg("WITHSCORES");
+            let first: Vec<(Vec<u8>, u64)> = single(self.link.ask(Exchange::Commands(&pipeline)).await?)?;
+            let Some((member, number)) = first.into_iter().next() else { return Ok(None) };
+            if let Some(task) = self.find_task(read_task_id(&member)?).await? {
+                return Ok(Some((number, task.created)));
+            }
+            from = format!("({number}");
+        }
     }
 
     async fn tasks(&self, ids: &[TaskId]) -> Result<Vec<Option<TaskRecord>>, StoreError> {

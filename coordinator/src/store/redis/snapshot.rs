@@ -8,6 +8,7 @@ use super::keys::{
 };
 use super::link::Exchange;
 use super::load::{read, values};
+use super::workers::read_worker_id;
 use crate::store::fair::{Lane, NodeKey};
 use crate::store::indexes::ListingRow;
 use crate::store::invariants::Snapshot;
@@ -57,6 +58,22 @@ impl RedisStore {
         }
         for (id, time) in self.scored(&keys.ended()).await? {
             snapshot.ended.insert((StoreTime(time), read_task_id(&id)?));
+        }
+        let names: Vec<String> = self.one("ZRANGE", &keys.workers(), &["0", "-1"]).await?;
+        let ids: Result<Vec<_>, StoreError> = names.iter().map(|name| read_worker_id(name)).collect();
+        for standing in self.standings(&ids?).await? {
+            snapshot.workers.insert(standing.record.facts.id.clone(), (standing.record, standing.totals));
+        }
+        if !self.keys_of("worker:").await?.len().eq(&names.len()) {
+            return Err(StoreError::Damaged { reason: "workers and their order do not agree".to_owned() });
+        }
+        let by_age: Vec<(String, u64)> =
+            self.one("ZRANGE", &keys.workers_by_age(), &["0", "-1", "WITHSCORES"]).await?;
+        for (name, time) in by_age {
+            snapshot.workers_by_age.insert((StoreTime(time), read_worker_id(&name)?));
+        }
+        for (id, time) in self.scored(&keys.due()).await? {
+            snapshot.due.insert((StoreTime(time), read_task_id(&id)?));
         }
         self.read_many(&mut snapshot).await?;
         Ok(snapshot)

@@ -17,6 +17,7 @@ use crate::store::fair::{FairPolicy, Lane, UnitCost};
 use crate::store::indexes::{IndexRows, owner_key, place, rows, share_change};
 use crate::store::record::{Owner, PersonRecord, StoreTime, TaskRecord};
 use crate::store::requests::{RequestRecord, request_key};
+use crate::store::worker_record::WorkerRecord;
 use crate::store::workspace::{Id, Workspace};
 use crate::store::{StoreError, StoreTimes, codec, invariants};
 
@@ -30,6 +31,7 @@ pub(super) enum Want {
     Checkpoint(TaskId),
     /// The tasks that a worker holds, and they themselves.
     Held(WorkerId),
+    Worker(WorkerId),
     Person(PersonId),
     /// Which person of the owner has the name.
     Name(String, String),
@@ -51,6 +53,14 @@ pub(super) struct ReadTask {
     pub(super) version: Vec<u8>,
 }
 
+/// A worker as it was read.
+#[derive(Debug)]
+pub(super) struct ReadWorker {
+    pub(super) record: Option<WorkerRecord>,
+    /// Number of the commit that wrote it; empty = it is not there.
+    pub(super) version: Vec<u8>,
+}
+
 /// All that was read.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -60,6 +70,7 @@ pub(super) struct Known {
     pub(super) tasks: BTreeMap<TaskId, ReadTask>,
     pub(super) checkpoints: BTreeMap<TaskId, Bytes>,
     pub(super) held: BTreeMap<WorkerId, Vec<TaskId>>,
+    pub(super) workers: BTreeMap<WorkerId, ReadWorker>,
     pub(super) people: BTreeMap<PersonId, Vec<u8>>,
     pub(super) names: BTreeMap<(String, String), Vec<u8>>,
     pub(super) requests: BTreeMap<String, Vec<u8>>,
@@ -78,6 +89,7 @@ pub(super) struct Step<'k> {
     wanted: RefCell<BTreeSet<Want>>,
     /// Tasks as the changes leave them; `None` = removed.
     changed: BTreeMap<TaskId, Option<TaskRecord>>,
+    changed_workers: BTreeMap<WorkerId, WorkerRecord>,
     changes: Changes,
 }
 
@@ -90,6 +102,7 @@ impl<'k> Step<'k> {
             known: Known::default(),
             wanted: RefCell::default(),
             changed: BTreeMap::new(),
+            changed_workers: BTreeMap::new(),
             changes: Changes::default(),
         }
     }
@@ -99,6 +112,7 @@ impl<'k> Step<'k> {
         let wanted = std::mem::take(self.wanted.get_mut());
         if !wanted.is_empty() {
             self.changed.clear();
+            self.changed_workers.clear();
             self.changes = Changes::default();
         }
         wanted
@@ -113,10 +127,13 @@ impl<'k> Step<'k> {
                 continue;
             };
             let read = self.known.tasks.get(id).map_or(&[][..], |read| &read.version);
-            let version = std::str::from_utf8(read).ok().and_then(|text| text.parse().ok()).unwrap_or(0u64);
-            let arguments =
-                vec![b"r".into(), codec::encode(task)?, b"v".into(), (version + 1).to_string().into()];
+            let arguments = vec![b"r".into(), codec::encode(task)?, b"v".into(), next_version(read)];
             self.changes.push("HSET", key, arguments);
+        }
+        for (id, worker) in &self.changed_workers {
+            let read = self.known.workers.get(id).map_or(&[][..], |read| &read.version);
+            let arguments = vec![b"r".into(), codec::encode(worker)?, b"v".into(), next_version(read)];
+            self.changes.push("HSET", self.keys.worker(id.as_str()), arguments);
         }
         if let Some((_, ahead)) = self.known.put_forward {
             let arguments = vec![AHEAD.into(), ahead.to_string().into()];
@@ -141,6 +158,9 @@ impl<'k> Step<'k> {
         }
         for (id, read) in &self.known.tasks {
             guard(keys.task(*id), b"v", &read.version);
+        }
+        for (id, read) in &self.known.workers {
+            guard(keys.worker(id.as_str()), b"v", &read.version);
         }
         for (id, bytes) in &self.known.people {
             guard(keys.people(), &id.to_bytes(), bytes);
@@ -181,6 +201,13 @@ impl<'k> Step<'k> {
         self.changes.share_out(self.keys, &place, &self.policy.terms(&place), change);
     }
 
+    /// Forgets a worker.
+    pub(super) fn forget_worker(&mut self, id: &WorkerId) {
+        self.changes.push("DEL", self.keys.worker(id.as_str()), Vec::new());
+        self.changes.push("ZREM", self.keys.workers(), vec![id.as_str().into()]);
+        self.changes.push("ZREM", self.keys.workers_by_age(), vec![id.as_str().into()]);
+    }
+
     /// Forgets a request id.
     pub(super) fn forget_request(&mut self, request: &str) {
         self.changes.push("HDEL", self.keys.requests(), vec![request.into()]);
@@ -195,6 +222,12 @@ impl<'k> Step<'k> {
         self.changes.push("HDEL", self.keys.names(&owner), vec![person.name.as_str().into()]);
         self.changes.push("ZREM", self.keys.people_in_order(&person.owner.tenant), vec![row.into()]);
     }
+}
+
+/// The version after one that was read.
+fn next_version(read: &[u8]) -> Vec<u8> {
+    let version = std::str::from_utf8(read).ok().and_then(|text| text.parse().ok()).unwrap_or(0u64);
+    (version + 1).to_string().into()
 }
 
 impl Workspace for Step<'_> {
@@ -260,6 +293,40 @@ impl Workspace for Step<'_> {
             Some(held) => Ok(held.clone()),
             None => self.want(Want::Held(worker.clone())),
         }
+    }
+
+    fn find_worker(&self, id: &WorkerId) -> Result<Option<WorkerRecord>, StoreError> {
+        if let Some(changed) = self.changed_workers.get(id) {
+            return Ok(Some(changed.clone()));
+        }
+        match self.known.workers.get(id) {
+            Some(read) => Ok(read.record.clone()),
+            None => self.want(Want::Worker(id.clone())),
+        }
+    }
+
+    fn put_worker(&mut self, old: Option<&WorkerRecord>, new: &WorkerRecord) -> Result<(), StoreError> {
+        debug_assert_eq!(invariants::of_worker(new), Vec::<String>::new());
+        if old == Some(new) {
+            return Ok(());
+        }
+        let id = &new.facts.id;
+        if old.is_none() {
+            self.changes.push("ZADD", self.keys.workers(), vec![b"0".into(), id.as_str().into()]);
+        }
+        if old.is_none_or(|old| old.last_seen != new.last_seen) {
+            let seen = new.last_seen.0.to_string();
+            self.changes.push("ZADD", self.keys.workers_by_age(), vec![seen.into(), id.as_str().into()]);
+        }
+        self.changed_workers.insert(id.clone(), new.clone());
+        Ok(())
+    }
+
+    fn add_work(&mut self, id: &WorkerId, device_time_us: u64) -> Result<(), StoreError> {
+        let key = self.keys.worker(id.as_str());
+        self.changes.push("HINCRBY", key.clone(), vec![b"s".into(), b"1".into()]);
+        self.changes.push("HINCRBY", key, vec![b"d".into(), device_time_us.to_string().into()]);
+        Ok(())
     }
 
     fn find_person(&self, id: PersonId) -> Result<Option<PersonRecord>, StoreError> {

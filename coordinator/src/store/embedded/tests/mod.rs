@@ -85,19 +85,22 @@ fn a_file_in_use_is_said() {
 }
 
 #[test]
-fn a_newer_format_is_refused_and_left_alone() {
+fn another_format_is_refused_and_left_alone() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let path = folder.path().join("store.redb");
     drop(open(folder.path(), &clock));
-    {
-        let database = Database::open(&path).unwrap();
-        let transaction = database.begin_write().unwrap();
-        transaction.open_table(META).unwrap().insert(FORMAT_KEY, FORMAT + 1).unwrap();
-        transaction.commit().unwrap();
+    let newer = StoreError::Newer { path: path.clone(), found: FORMAT + 1, known: FORMAT };
+    let older = StoreError::Older { path: path.clone(), found: FORMAT - 1, known: FORMAT };
+    for (format, refusal) in [(FORMAT + 1, newer), (FORMAT - 1, older)] {
+        {
+            let database = Database::open(&path).unwrap();
+            let transaction = database.begin_write().unwrap();
+            transaction.open_table(META).unwrap().insert(FORMAT_KEY, format).unwrap();
+            transaction.commit().unwrap();
+        }
+        let clock = StoreClock::Manual(Arc::clone(&clock));
+        assert_eq!(EmbeddedStore::open(&path, times(), FairPolicy::default(), clock).unwrap_err(), refusal);
     }
-    let error =
-        EmbeddedStore::open(&path, times(), FairPolicy::default(), StoreClock::Manual(clock)).unwrap_err();
-    assert_eq!(error, StoreError::Newer { path, found: FORMAT + 1, known: FORMAT });
 }
 
 #[test]

@@ -40,7 +40,7 @@ async fn an_operation_whose_answer_was_lost_is_answered_as_if_it_was_not() {
     assert_eq!((lease.task.id, lease.task.attempts.started), (submitted.task.id, 1));
     lose_answers(&store, 1);
     let verdicts = store.beat(worker("w1"), vec![beat(&lease, 3, b"three")]).await.unwrap();
-    assert_eq!(verdicts, [BeatVerdict::Renewed { cancel: false }]);
+    assert_eq!(verdicts, [BeatVerdict::Renewed { asked: None }]);
     lose_answers(&store, 1);
     let settled = settlement("w1", lease.task.id, lease.fence, drawn());
     assert_eq!(store.settle(settled).await.unwrap(), SettleVerdict::Accepted);
@@ -97,7 +97,7 @@ async fn killed_and_restarted(appendfsync: &str) {
     advance(&clock, TTL / 2);
     assert!(store.expire_leases().await.unwrap().is_empty());
     let verdicts = store.beat(worker("w1"), vec![beat(&lease, 9, b"nine")]).await.unwrap();
-    assert_eq!(verdicts, [BeatVerdict::Renewed { cancel: false }]);
+    assert_eq!(verdicts, [BeatVerdict::Renewed { asked: None }]);
     advance(&clock, TTL + Duration::from_secs(1));
     assert_eq!(store.expire_leases().await.unwrap(), [lease.task.id]);
     assert_sound(&store).await;
@@ -169,7 +169,7 @@ async fn a_clock_that_is_set_back_goes_on_from_where_it_was() {
     assert!(store.expire_leases().await.unwrap().is_empty());
     advance(&bench.clock, TTL / 2);
     let verdicts = store.beat(worker("w1"), vec![beat(&lease, 1, b"one")]).await.unwrap();
-    assert_eq!(verdicts, [BeatVerdict::Renewed { cancel: false }]);
+    assert_eq!(verdicts, [BeatVerdict::Renewed { asked: None }]);
     let renewed = store.task(lease.task.id).await.unwrap().state.tenure().unwrap().expires;
     assert!(renewed >= lease.task.state.tenure().unwrap().expires.plus(TTL / 2), "time has gone on");
     advance(&bench.clock, TTL - Duration::from_secs(1));
@@ -209,13 +209,18 @@ async fn a_server_that_is_not_there_is_said_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_newer_format_is_refused() {
+async fn another_format_is_refused() {
     let server = RedisServer::start();
     let bench = RedisBench::on(&server);
     let meta = crate::store::redis::keys::Keys::of_fleet(&bench.fleet).meta();
-    server.command(&["HSET", &meta, "format", "9"]);
-    let refused = RedisStore::open(bench.settings()).await.unwrap_err().to_string();
-    assert!(refused.contains("written in format 9"), "{refused}");
+    for (format, advice) in [("1", "run the version that wrote them"), ("99", "run the newer version")] {
+        server.command(&["HSET", &meta, "format", format]);
+        let refused = RedisStore::open(bench.settings()).await.unwrap_err().to_string();
+        assert!(
+            refused.contains(&format!("written in format {format}")) && refused.contains(advice),
+            "{refused}"
+        );
+    }
 }
 
 #[tokio::test]

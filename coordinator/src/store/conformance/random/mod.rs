@@ -1,96 +1,25 @@
 //! Random lives: operations in any order, repeated, with restarts between. After each: every invariant, the answer
 //! that a worker with that lease must get, and the checkpoint that the next one must find.
 
+mod steps;
+
 use std::collections::BTreeMap;
 
 use likeness_shared::proto::{GenerationResult, InversionResult, PersonBinding};
-use proptest::prelude::*;
 use tokio::sync::broadcast;
 
+pub(in crate::store) use self::steps::{Step, step};
 use super::*;
 use crate::store::StoreEvent;
 use crate::store::invariants::{Snapshot, of_change, of_snapshot};
 use crate::store::record::{PersonRecord, State, TaskRecord};
-use crate::store::transition::{BeatVerdict, SettleVerdict};
+use crate::store::transition::{Asked, BeatVerdict, DIVERGED, SettleVerdict};
+use crate::store::worker_record::{Drain, WorkerRecord};
 
 /// Between two steps.
 const TICK: Duration = Duration::from_millis(1);
 /// For a change to be told.
 const SOON: Duration = Duration::from_secs(20);
-
-/// Something that happens to a fleet.
-#[derive(Debug, Clone)]
-pub(in crate::store) enum Step {
-    /// A generation draws the newest person of the user, if there is one.
-    Submit {
-        user: u8,
-        request: u8,
-        inversion: bool,
-    },
-    Claim {
-        worker: u8,
-        most: usize,
-    },
-    Beat {
-        lease: usize,
-        step: u32,
-        checkpoint: bool,
-    },
-    Settle {
-        lease: usize,
-        end: u8,
-        times: u8,
-    },
-    WorkerLost {
-        worker: u8,
-    },
-    Undelivered {
-        lease: usize,
-    },
-    Readopt {
-        worker: u8,
-        restarted: bool,
-        held: usize,
-    },
-    Cancel {
-        task: usize,
-    },
-    Import {
-        user: u8,
-        request: u8,
-    },
-    DeletePerson {
-        person: usize,
-    },
-    Pass {
-        seconds: u64,
-    },
-    Expire,
-    Sweep,
-    Restart,
-}
-
-pub(in crate::store) fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (0..3u8, 0..12u8, any::<bool>())
-            .prop_map(|(user, request, inversion)| Step::Submit { user, request, inversion }),
-        4 => (0..3u8, 1..3usize).prop_map(|(worker, most)| Step::Claim { worker, most }),
-        4 => (0..6usize, 0..50u32, any::<bool>())
-            .prop_map(|(lease, step, checkpoint)| Step::Beat { lease, step, checkpoint }),
-        4 => (0..6usize, 0..5u8, 1..3u8).prop_map(|(lease, end, times)| Step::Settle { lease, end, times }),
-        2 => (0..3u8).prop_map(|worker| Step::WorkerLost { worker }),
-        1 => (0..12usize).prop_map(|lease| Step::Undelivered { lease }),
-        2 => (0..3u8, any::<bool>(), 0..12usize)
-            .prop_map(|(worker, restarted, held)| Step::Readopt { worker, restarted, held }),
-        2 => (0..12usize).prop_map(|task| Step::Cancel { task }),
-        1 => (0..3u8, 0..3u8).prop_map(|(user, request)| Step::Import { user, request }),
-        1 => (0..4usize).prop_map(|person| Step::DeletePerson { person }),
-        2 => (0..15u64).prop_map(|seconds| Step::Pass { seconds }),
-        2 => Just(Step::Expire),
-        1 => Just(Step::Sweep),
-        1 => Just(Step::Restart),
-    ]
-}
 
 /// The store, and all that a fleet remembers of it.
 pub(in crate::store) struct Life<'b> {
@@ -134,6 +63,10 @@ impl<'b> Life<'b> {
         self.leases.len().checked_sub(index + 1).map(|index| self.leases[index].clone())
     }
 
+    fn worker(&self, number: u8) -> Option<&WorkerRecord> {
+        self.before.workers.get(&worker(&format!("w{number}"))).map(|(record, _)| record)
+    }
+
     /// People, oldest first.
     fn people(&self) -> Vec<&PersonRecord> {
         let mut people: Vec<&PersonRecord> = self.before.people.values().collect();
@@ -156,10 +89,12 @@ impl<'b> Life<'b> {
         // every store that lives this life sees the same time at the same step
         advance(self.bench.clock(), TICK);
         match step {
-            Step::Submit { user, request, inversion: learn } => {
+            Step::Submit { user, request, inversion: learn, delay, start_within } => {
                 let (user, request) = (format!("u{user}"), format!("r{request}"));
-                let new =
+                let mut new =
                     if learn { inversion(&user, &request, "name") } else { self.drawing(&user, &request) };
+                let seconds = |seconds: u8| Duration::from_secs(seconds.into());
+                new.times = StartTimes { delay: seconds(delay), start_within: start_within.map(seconds) };
                 if let Ok(submitted) = self.store.submit(new).await
                     && !submitted.repeated
                 {
@@ -168,7 +103,10 @@ impl<'b> Life<'b> {
             }
             Step::Claim { worker, most } => {
                 let name = format!("w{worker}");
-                for claimed in self.store.claim(claimant(&name), most).await.unwrap() {
+                let leased = self.store.claim(claimant(&name), most).await.unwrap();
+                let takes_work = self.worker(worker).is_none_or(WorkerRecord::takes_work);
+                assert!(takes_work || leased.is_empty(), "{name} got a lease");
+                for claimed in leased {
                     let expected = self.checkpoints.get(&claimed.task.id).cloned().unwrap_or_default();
                     assert_eq!(claimed.checkpoint, expected, "the checkpoint of {}", claimed.task.id);
                     self.leases.push((name.clone(), claimed.task.id, claimed.fence));
@@ -209,6 +147,51 @@ impl<'b> Life<'b> {
                     self.store.request_cancel(*id).await.unwrap();
                 }
             }
+            Step::Join { worker, restarted } => {
+                let process = if restarted { "second" } else { "first" };
+                self.store.worker_joined(facts(&format!("w{worker}"), process)).await.unwrap();
+            }
+            Step::Seen { worker: number } => {
+                self.store.worker_seen(worker(&format!("w{number}")), incarnation("first")).await.unwrap();
+            }
+            Step::Drain { worker: number, finish_running } => {
+                let drain = Drain { reason: "upgrade".to_owned(), finish_running };
+                let drained = self.store.drain_worker(worker(&format!("w{number}")), drain).await;
+                assert_eq!(drained.is_ok(), self.worker(number).is_some(), "{drained:?}");
+            }
+            Step::Undrain { worker: number } => {
+                let undrained = self.store.undrain_worker(worker(&format!("w{number}"))).await;
+                assert_eq!(undrained.is_ok(), self.worker(number).is_some(), "{undrained:?}");
+            }
+            Step::Hold { task } => {
+                if let Some(id) = self.tasks.get(task) {
+                    let held = self.store.hold(*id, "look first".to_owned()).await;
+                    let before = &self.before.tasks[id];
+                    let possible = !before.state.is_terminal() && !before.cancel_requested;
+                    assert_eq!(held.is_ok(), possible, "holding {id}: {held:?}");
+                }
+            }
+            Step::Release { task } => {
+                if let Some(id) = self.tasks.get(task) {
+                    let released = self.store.release(*id).await;
+                    assert_eq!(released.is_ok(), !self.before.tasks[id].state.is_terminal(), "{released:?}");
+                }
+            }
+            Step::Retry { task } => {
+                if let Some(id) = self.tasks.get(task) {
+                    let retried = self.store.retry(*id).await;
+                    let state = &self.before.tasks[id].state;
+                    let possible = matches!(
+                        state,
+                        State::Queued
+                            | State::Scheduled
+                            | State::Failed(_)
+                            | State::Expired(_)
+                            | State::Quarantined(_)
+                    );
+                    assert_eq!(retried.is_ok(), possible, "retrying {id}, {state:?}: {retried:?}");
+                }
+            }
             Step::Import { user, request } => {
                 let (user, request) = (format!("u{user}"), format!("r{request}"));
                 // the name may be taken, and the id of the request may be that of a person deleted since
@@ -222,6 +205,7 @@ impl<'b> Life<'b> {
             }
             Step::Pass { seconds } => advance(self.bench.clock(), Duration::from_secs(seconds)),
             Step::Expire => drop(self.store.expire_leases().await.unwrap()),
+            Step::FallDue => drop(self.store.fall_due().await.unwrap()),
             Step::Sweep => drop(self.store.sweep().await.unwrap()),
             Step::Restart => self.restart().await,
         }
@@ -240,6 +224,8 @@ impl<'b> Life<'b> {
             1 => AttemptEnd::Succeeded(result),
             2 => failed(true),
             3 => AttemptEnd::Cancelled,
+            4 => AttemptEnd::Failed { code: DIVERGED.to_owned(), message: "nan".to_owned(), retryable: true },
+            5 => AttemptEnd::Infrastructure { code: "device_lost".to_owned(), message: String::new() },
             _ => AttemptEnd::HandBack { progress: None },
         };
         let succeeds = matches!(end, AttemptEnd::Succeeded(_));
@@ -275,9 +261,11 @@ impl<'b> Life<'b> {
         let beat = TaskBeat { task, fence, progress, checkpoint: checkpoint.clone(), device_time_us };
         let verdicts = self.store.beat(worker(name), vec![beat]).await.unwrap();
         let before = &self.before.tasks[&task];
-        let cancel = before.cancel_requested;
+        let record = self.before.workers.get(&worker(name));
+        let gives_back = record.is_some_and(|(record, _)| record.gives_back());
+        let asked = before.asked().or(gives_back.then_some(Asked::HandBack));
         let expected =
-            if holds(before, name, fence) { BeatVerdict::Renewed { cancel } } else { BeatVerdict::Stale };
+            if holds(before, name, fence) { BeatVerdict::Renewed { asked } } else { BeatVerdict::Stale };
         assert_eq!(verdicts, [expected], "the answer to a beat of {name} for {task}");
         if with_checkpoint && expected != BeatVerdict::Stale {
             self.checkpoints.insert(task, checkpoint);
@@ -320,6 +308,9 @@ impl<'b> Life<'b> {
         for (id, task) in &after.tasks {
             assert_eq!(self.revisions.get(id), Some(&task.revision), "revision and events of {id}, {step:?}");
             self.check_task(self.before.tasks.get(id), task, step);
+            if task.state.is_terminal() {
+                self.checkpoints.remove(id);
+            }
         }
         for id in &self.tasks {
             assert!(after.tasks.contains_key(id), "acknowledged task {id} is gone after {step:?}");
@@ -331,7 +322,7 @@ impl<'b> Life<'b> {
     fn check_task(&self, before: Option<&TaskRecord>, after: &TaskRecord, step: &Step) {
         let Some(before) = before else { return };
         assert!(after.last_fence >= before.last_fence, "a fence went back in {step:?}");
-        if before.state.is_terminal() {
+        if before.state.is_terminal() && !matches!(step, Step::Retry { .. }) {
             assert_eq!(before, after, "an ended task changed in {step:?}");
         }
         if after.revision <= before.revision + 1 {

@@ -1,0 +1,65 @@
+//! Calls of operators: workers, and tasks that need a hand.
+
+use super::{Client, ClientError};
+use crate::ids::{TaskId, WorkerId};
+use crate::proto;
+
+impl Client {
+    /// One page of workers, by name.
+    pub async fn list_workers(
+        &self,
+        request: proto::ListWorkersRequest,
+    ) -> Result<proto::ListWorkersResponse, ClientError> {
+        self.answer(self.operations.clone().list_workers(self.peer.request(request)).await)
+    }
+
+    /// The worker as it is.
+    pub async fn get_worker(&self, id: &WorkerId) -> Result<proto::Worker, ClientError> {
+        let request = proto::GetWorkerRequest { id: id.to_string() };
+        self.answer(self.operations.clone().get_worker(self.peer.request(request)).await)
+    }
+
+    /// No new work for a worker; it hands back what it holds, or finishes it where so asked. Repeatable.
+    pub async fn drain_worker(
+        &self,
+        id: &WorkerId,
+        reason: &str,
+        finish_running: bool,
+    ) -> Result<proto::Worker, ClientError> {
+        let request =
+            proto::DrainWorkerRequest { id: id.to_string(), reason: reason.to_owned(), finish_running };
+        self.answer(self.operations.clone().drain_worker(self.peer.request(request)).await)
+    }
+
+    /// Ends a worker's drain and quarantine. Repeatable.
+    pub async fn undrain_worker(&self, id: &WorkerId) -> Result<proto::Worker, ClientError> {
+        let request = proto::UndrainWorkerRequest { id: id.to_string() };
+        self.answer(self.operations.clone().undrain_worker(self.peer.request(request)).await)
+    }
+
+    /// Keeps a task back. Repeatable.
+    pub async fn hold_task(&self, id: TaskId, reason: &str) -> Result<proto::Task, ClientError> {
+        let request = proto::HoldTaskRequest { id: id.to_string(), reason: reason.to_owned() };
+        self.answer(self.operations.clone().hold_task(self.peer.request(request)).await)
+    }
+
+    /// Lets a held task go on. Repeatable.
+    pub async fn release_task(&self, id: TaskId) -> Result<proto::Task, ClientError> {
+        let request = proto::ReleaseTaskRequest { id: id.to_string() };
+        self.answer(self.operations.clone().release_task(self.peer.request(request)).await)
+    }
+
+    /// Tries a task again that ended without a result. Repeatable while it waits.
+    pub async fn retry_task(&self, id: TaskId) -> Result<proto::Task, ClientError> {
+        let request = proto::RetryTaskRequest { id: id.to_string() };
+        self.answer(self.operations.clone().retry_task(self.peer.request(request)).await)
+    }
+
+    /// The same for a page of dead letters. Go on with the token of the answer.
+    pub async fn retry_tasks(
+        &self,
+        request: proto::RetryTasksRequest,
+    ) -> Result<proto::RetryTasksResponse, ClientError> {
+        self.answer(self.operations.clone().retry_tasks(self.peer.request(request)).await)
+    }
+}
