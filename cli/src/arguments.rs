@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, demo, generate, invert, people, task, up};
+use crate::commands::{completions, demo, generate, invert, people, task, up, worker};
 use crate::output::Format;
 use crate::parity;
 
@@ -12,8 +12,8 @@ Exit codes:
   1    failed; the message says what and where
   2    the command line makes no sense
   3    the server cannot be reached
-  4    no such task, person or artifact
-  5    the task failed or was cancelled
+  4    no such task, person, worker or artifact
+  5    the task failed, expired or was cancelled
   130  interrupted
 
 Examples:
@@ -101,6 +101,9 @@ pub(crate) enum Command {
     /// Work that was asked for.
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// The machines that work.
+    #[command(subcommand)]
+    Worker(worker::WorkerCommand),
     /// Hold the model against a folder of reference values.
     Parity(parity::ParityArguments),
     /// Print a completion script for a shell.
@@ -133,6 +136,35 @@ mod tests {
     #[test]
     fn the_command_tree_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn one_task_or_all_that_match_but_not_both() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' '));
+        let task = "01JD3W6F0ZQ4T8X6G2R5K9M1NB";
+        for good in [
+            format!("likeness task cancel {task} --wait"),
+            "likeness task cancel --all --state queued --state held --kind generation".to_owned(),
+            format!("likeness task retry {task}"),
+            "likeness task retry --all --code device_lost --all-users".to_owned(),
+            format!("likeness task hold {task} --reason later"),
+            "likeness task ls --state expired --older-than 2h --newer-than 7days".to_owned(),
+            "likeness generate --prompt a --out a.png --delay 90s --start-within 5m".to_owned(),
+            "likeness worker drain gpu-7 --finish".to_owned(),
+        ] {
+            assert!(parse(&good).is_ok(), "{good}: {:?}", parse(&good).err());
+        }
+        for bad in [
+            "likeness task cancel".to_owned(),
+            format!("likeness task cancel {task} --all"),
+            format!("likeness task cancel {task} --state queued"),
+            "likeness task cancel --all --wait".to_owned(),
+            format!("likeness task retry {task} --code device_lost"),
+            "likeness task ls --older-than soon".to_owned(),
+            "likeness generate --model DIR --prompt a --out a.png --delay 90s".to_owned(),
+        ] {
+            assert!(parse(&bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

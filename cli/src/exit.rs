@@ -17,9 +17,9 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The server could not be reached.
     Unreachable = 3,
-    /// No such task, person or artifact.
+    /// No such task, person, worker or artifact.
     NotFound = 4,
-    /// The task that was waited for failed or was cancelled.
+    /// The task that was waited for failed, expired or was cancelled.
     TaskFailed = 5,
     /// Ctrl-C or SIGTERM.
     Interrupted = 130,

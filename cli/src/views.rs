@@ -1,4 +1,6 @@
-//! Tasks and people as the program shows them: the JSON form of `-o json`, and the texts of tables.
+//! Tasks, people and workers as the program shows them: the JSON form of `-o json`, and the texts of tables.
+
+mod worker;
 
 use std::time::{Duration, SystemTime};
 
@@ -6,6 +8,7 @@ use likeness_shared::proto::{Person, Task, TaskKind, TaskState, task};
 use prost_types::Timestamp;
 use serde::Serialize;
 
+pub(crate) use self::worker::WorkerView;
 use crate::progress::Standing;
 
 /// A task.
@@ -30,7 +33,15 @@ pub(crate) struct TaskView {
     pub(crate) failure: Option<FailureView>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) worker_id: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) hold_reason: String,
     pub(crate) attempts: AttemptsView,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) last_errors: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) schedule_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) start_deadline: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) create_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,6 +121,10 @@ impl From<&Task> for TaskView {
             generation_result: None,
             failure: None,
             worker_id: task.worker_id.clone(),
+            hold_reason: task.hold_reason.clone(),
+            last_errors: task.last_errors.clone(),
+            schedule_time: task.schedule_time.as_ref().map(time_text),
+            start_deadline: task.start_deadline.as_ref().map(time_text),
             attempts: task.attempts.as_ref().map_or_else(AttemptsView::default, |attempts| AttemptsView {
                 started: attempts.started,
                 application_failures: attempts.application_failures,
@@ -193,7 +208,10 @@ impl From<&Person> for PersonView {
 
 /// How far a task is, for the meter.
 pub(crate) fn standing(task: &Task) -> Standing {
-    let waiting = matches!(task.state(), TaskState::Queued | TaskState::Leased);
+    let waiting = matches!(
+        task.state(),
+        TaskState::Scheduled | TaskState::Queued | TaskState::Held | TaskState::Leased
+    );
     match &task.progress {
         Some(progress) if !waiting => Standing {
             phase: progress.phase.clone(),
@@ -234,6 +252,15 @@ fn subject(task: &Task) -> String {
         Some(task::Spec::Generation(spec)) => spec.prompt.clone(),
         None => String::new(),
     }
+}
+
+/// A text cut to what fits into a column.
+pub(crate) fn shortened(text: &str) -> String {
+    const MOST: usize = 48;
+    if text.chars().count() <= MOST {
+        return text.to_owned();
+    }
+    text.chars().take(MOST - 1).chain(['…']).collect()
 }
 
 /// RFC 3339 in UTC, to the second.

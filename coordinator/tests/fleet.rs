@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use likeness_shared::client::Client;
 use likeness_shared::proto::settle_request::Outcome;
-use likeness_shared::proto::{CancelledSettlement, LeaseVerdict, SettleVerdict, TaskState};
+use likeness_shared::proto::{
+    CancelMode, CancelledSettlement, HandBackSettlement, LeaseVerdict, SettleVerdict, TaskState, WorkerState,
+};
 use support::process::{Process, command};
 use support::redis_server::RedisServer;
 use support::*;
@@ -63,6 +65,27 @@ async fn a_cancellation_reaches_a_worker_of_another_coordinator() {
     worker.settle(&lease, Outcome::Cancelled(CancelledSettlement {})).await;
     let ended = client.wait_task(task_id(&task.id), SOON).await.unwrap();
     assert_eq!(ended.state(), TaskState::Cancelled);
+}
+
+#[tokio::test]
+async fn a_drain_at_one_coordinator_reaches_a_worker_of_another() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), RedisServer::start());
+    let (one, other) = (coordinator(&server, folder.path()), coordinator(&server, folder.path()));
+    let (mut worker, _) = FakeWorker::join_at(&other.address, "w1", "first", &[]).await;
+    worker.credit(2).await;
+    let client = Client::connect(&one.address).await.unwrap();
+    let task = submit(&client, "a photo").await;
+    let lease = worker.lease().await;
+    let drained = client.drain_worker(&"w1".parse().unwrap(), "upgrade", false).await.unwrap();
+    assert_eq!((drained.state(), drained.tasks), (WorkerState::Draining, 1));
+    let cancel = worker.cancel().await;
+    assert_eq!((cancel.task_id.as_str(), cancel.mode()), (task.id.as_str(), CancelMode::HandBack));
+    let hand_back = HandBackSettlement { checkpoint: b"state".to_vec(), progress: None };
+    worker.settle(&lease, Outcome::HandBack(hand_back)).await;
+    let (mut next, _) = FakeWorker::join_at(&one.address, "w2", "first", &[]).await;
+    next.credit(1).await;
+    assert_eq!(next.lease().await.checkpoint, b"state");
+    assert_eq!(client.get_worker(&"w1".parse().unwrap()).await.unwrap().tasks, 0);
 }
 
 #[tokio::test]

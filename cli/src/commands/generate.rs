@@ -2,6 +2,7 @@
 //! `local_generation` draws with a model folder here.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -13,12 +14,12 @@ use likeness_shared::limits::{
     MAX_PICTURES, MAX_SAMPLER_STEPS, MIN_PICTURE_SIDE,
 };
 use likeness_shared::proto::{
-    GenerationSpec, PersonBinding, Picture, Sampler, SubmitGenerationRequest, Task, task,
+    GenerationSpec, PersonBinding, Picture, Sampler, SubmitGenerationRequest, Task, Timing, task,
 };
 use serde::Serialize;
 
 use crate::arguments::{Global, number, whole_number};
-use crate::commands::{invert, people, watch};
+use crate::commands::{invert, people, timing, watch};
 use crate::exit::Exit;
 use crate::output::Voice;
 use crate::views::TaskView;
@@ -93,6 +94,12 @@ pub(crate) struct GenerateArguments {
     /// Name of the base model [default: the fleet's].
     #[arg(long, conflicts_with = "model", value_name = "NAME", help_heading = "Through a server")]
     fleet_model: Option<String>,
+    /// Start it only after so long, such as 90s, 15m, 2h or 7days; at most 30 days.
+    #[arg(long, conflicts_with = "model", value_parser = timing::span, value_name = "SPAN", help_heading = "Through a server")]
+    delay: Option<Duration>,
+    /// Give it up unless it has started within so long (from the submit on).
+    #[arg(long, conflicts_with = "model", value_parser = timing::span, value_name = "SPAN", help_heading = "Through a server")]
+    start_within: Option<Duration>,
     /// Print the task's id and leave.
     #[arg(long, conflicts_with = "model", help_heading = "Through a server")]
     no_wait: bool,
@@ -125,7 +132,8 @@ pub(crate) async fn run(options: &GenerateArguments, global: &Global, voice: Voi
     let targets = targets(&options.out, options.seed, options.pictures)?;
     let client = Client::connect(&global.server).await?;
     let spec = options.spec(bindings(&options.people, &client, global).await?);
-    let task = submit(&client, global, spec).await?;
+    let timing = timing::timing(options.delay, options.start_within);
+    let task = submit(&client, global, spec, timing).await?;
     if options.no_wait {
         print(&[], &task, voice)?;
         return Ok(Exit::Ok);
@@ -140,13 +148,18 @@ pub(crate) async fn run(options: &GenerateArguments, global: &Global, voice: Voi
 }
 
 /// Sends a generation; repeating the call makes a new task.
-pub(crate) async fn submit(client: &Client, global: &Global, spec: GenerationSpec) -> anyhow::Result<Task> {
+pub(crate) async fn submit(
+    client: &Client,
+    global: &Global,
+    spec: GenerationSpec,
+    timing: Option<Timing>,
+) -> anyhow::Result<Task> {
     let request = SubmitGenerationRequest {
         request_id: RequestId::generate().to_string(),
         tenant: global.tenant.clone(),
         user: global.user.clone(),
         spec: Some(spec),
-        timing: None,
+        timing,
     };
     client.submit_generation(request).await?.task.context("the server's answer holds no task")
 }

@@ -1,6 +1,7 @@
 //! `likeness invert`: photos up, an inversion submitted and followed, a person learned.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -10,12 +11,12 @@ use likeness_shared::proto::parameterisation::Kind as ParameterisationKind;
 use likeness_shared::proto::start::Kind as StartKind;
 use likeness_shared::proto::{
     Consent, FreeParameterisation, InversionSpec, L2Mode, LogNormParameterisation, Parameterisation,
-    PhraseStart, Rand2Start, Start, SubmitInversionRequest, Task, VectorsStart, task,
+    PhraseStart, Rand2Start, Start, SubmitInversionRequest, Task, Timing, VectorsStart, task,
 };
 use serde::Serialize;
 
 use crate::arguments::{Global, number, whole_number};
-use crate::commands::{person_files, photos, watch};
+use crate::commands::{person_files, photos, timing, watch};
 use crate::exit::Exit;
 use crate::output::Voice;
 use crate::views::TaskView;
@@ -29,7 +30,7 @@ const EXAMPLES: &str = "\
 Examples:
   likeness invert --name ann --consent photos/*.jpg
   likeness invert --name ann --consent --steps 200 --start rand2 --parameterisation none --l2 anchor photos/*.jpg
-  likeness invert --name ann --consent --no-wait photos/*.jpg
+  likeness invert --name ann --consent --no-wait --delay 2h photos/*.jpg
 
 --consent states: \"The person shown in these photos has agreed that a model of their face is learned from them
 and that new pictures of them are drawn with it.\"";
@@ -89,6 +90,12 @@ pub(crate) struct InvertArguments {
     /// The text that stands for the person in prompts [default: sks].
     #[arg(long, value_name = "TEXT")]
     placeholder: Option<String>,
+    /// Start it only after so long, such as 90s, 15m, 2h or 7days; at most 30 days.
+    #[arg(long, value_parser = timing::span, value_name = "SPAN")]
+    delay: Option<Duration>,
+    /// Give it up unless it has started within so long (from the submit on).
+    #[arg(long, value_parser = timing::span, value_name = "SPAN")]
+    start_within: Option<Duration>,
     /// Print the task's id and leave.
     #[arg(long)]
     no_wait: bool,
@@ -127,7 +134,8 @@ pub(crate) async fn run(options: &InvertArguments, global: &Global, voice: Voice
     let start = start_of(options, &client).await?;
     let digests = photos::upload(&client, &files, voice).await?;
     let spec = options.spec(start, digests);
-    let task = submit(&client, global, spec).await?;
+    let timing = timing::timing(options.delay, options.start_within);
+    let task = submit(&client, global, spec, timing).await?;
     if options.no_wait {
         print(&task, voice)?;
         return Ok(Exit::Ok);
@@ -145,13 +153,18 @@ pub(crate) async fn run(options: &InvertArguments, global: &Global, voice: Voice
 }
 
 /// Sends an inversion; repeating the call makes a new task.
-pub(crate) async fn submit(client: &Client, global: &Global, spec: InversionSpec) -> anyhow::Result<Task> {
+pub(crate) async fn submit(
+    client: &Client,
+    global: &Global,
+    spec: InversionSpec,
+    timing: Option<Timing>,
+) -> anyhow::Result<Task> {
     let request = SubmitInversionRequest {
         request_id: RequestId::generate().to_string(),
         tenant: global.tenant.clone(),
         user: global.user.clone(),
         spec: Some(spec),
-        timing: None,
+        timing,
     };
     let response = client.submit_inversion(request).await?;
     response.task.context("the server's answer holds no task")

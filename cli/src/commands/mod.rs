@@ -11,8 +11,10 @@ pub(crate) mod people;
 pub(crate) mod person_files;
 pub(crate) mod photos;
 pub(crate) mod task;
+pub(crate) mod timing;
 pub(crate) mod up;
 pub(crate) mod watch;
+pub(crate) mod worker;
 
 use anyhow::Context;
 
@@ -35,6 +37,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Generate(options) => wait_for(generate::run(&options, global, voice)),
         Command::People(command) => wait_for(people::run(&command, global, voice)),
         Command::Task(command) => wait_for(task::run(&command, global, voice)),
+        Command::Worker(command) => wait_for(worker::run(&command, global, voice)),
     }
 }
 

@@ -90,7 +90,7 @@ impl Course<'_> {
             consent: Some(invert::consent("drawn-people-1")),
             ..InversionSpec::default()
         };
-        let task = invert::submit(self.client, &self.global(), spec).await?;
+        let task = invert::submit(self.client, &self.global(), spec, None).await?;
         let task = watch::with_meter(self.client, invert::task_id(&task)?, "learning", self.voice).await?;
         watch::outcome(&task, self.voice)?;
         let Some(task::Outcome::InversionResult(result)) = task.outcome else {
@@ -129,7 +129,7 @@ impl Course<'_> {
             guidance_scale: Some(GUIDANCE),
             ..GenerationSpec::default()
         };
-        let task = generate::submit(self.client, &self.global(), spec).await?;
+        let task = generate::submit(self.client, &self.global(), spec, None).await?;
         let task = watch::with_meter(self.client, invert::task_id(&task)?, name, self.voice).await?;
         watch::outcome(&task, self.voice)?;
         let mut drawn = Vec::new();

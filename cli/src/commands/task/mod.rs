@@ -1,4 +1,8 @@
-//! `likeness task ls|get|watch|cancel`.
+//! `likeness task ls|get|watch|cancel|hold|release|retry`. `bulk.rs` is what also works on many tasks at once.
+
+mod bulk;
+
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use likeness_shared::client::Client;
@@ -6,7 +10,7 @@ use likeness_shared::ids::TaskId;
 use likeness_shared::proto::{ListTasksRequest, Task, TaskKind, TaskState, task};
 
 use crate::arguments::Global;
-use crate::commands::watch;
+use crate::commands::{timing, watch};
 use crate::exit::Exit;
 use crate::output::Voice;
 use crate::views::{self, TaskView};
@@ -17,7 +21,8 @@ const PAGE: u32 = 100;
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
     /// List tasks, newest first.
-    #[command(after_help = "Example:\n  likeness task ls --state running --state queued -o json")]
+    #[command(after_help = "Examples:\n  likeness task ls --state running --state queued -o json\n  \
+                            likeness task ls --state failed --newer-than 1h --all-users")]
     Ls(ListArguments),
     /// Show one task.
     #[command(after_help = "Example:\n  likeness task get 01JD3W6F0ZQ4T8X6G2R5K9M1NB")]
@@ -25,9 +30,23 @@ pub(crate) enum TaskCommand {
     /// Follow a task until it ends. Exit code 5 where it failed or was cancelled.
     #[command(after_help = "Example:\n  likeness task watch 01JD3W6F0ZQ4T8X6G2R5K9M1NB")]
     Watch(TaskName),
-    /// Stop a task at its next step.
-    #[command(after_help = "Example:\n  likeness task cancel 01JD3W6F0ZQ4T8X6G2R5K9M1NB --wait")]
-    Cancel(CancelArguments),
+    /// Stop a task at its next step, or all that match.
+    #[command(after_help = "Examples:\n  likeness task cancel 01JD3W6F0ZQ4T8X6G2R5K9M1NB --wait\n  \
+                            likeness task cancel --all --state queued --kind generation")]
+    Cancel(bulk::CancelArguments),
+    /// Keep a task back until it is released; a running one is handed back by its worker first.
+    #[command(
+        after_help = "Example:\n  likeness task hold 01JD3W6F0ZQ4T8X6G2R5K9M1NB --reason \"look first\""
+    )]
+    Hold(HoldArguments),
+    /// Let a held task go on, at its old place.
+    #[command(after_help = "Example:\n  likeness task release 01JD3W6F0ZQ4T8X6G2R5K9M1NB")]
+    Release(TaskName),
+    /// Try a task again that failed, expired or was quarantined, or all that match (without --state: failed and
+    /// quarantined ones).
+    #[command(after_help = "Examples:\n  likeness task retry 01JD3W6F0ZQ4T8X6G2R5K9M1NB\n  \
+                            likeness task retry --all --state failed --code device_lost")]
+    Retry(bulk::RetryArguments),
 }
 
 /// Options of `task ls`.
@@ -42,6 +61,12 @@ pub(crate) struct ListArguments {
     /// Tasks of every user of the tenant.
     #[arg(long)]
     all_users: bool,
+    /// Only tasks submitted so long ago or longer, such as 90s, 15m, 2h or 7days.
+    #[arg(long, value_parser = timing::span, value_name = "SPAN")]
+    older_than: Option<Duration>,
+    /// Only tasks submitted within the last so long.
+    #[arg(long, value_parser = timing::span, value_name = "SPAN")]
+    newer_than: Option<Duration>,
     /// How many at most.
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
@@ -55,38 +80,44 @@ pub(crate) struct TaskName {
     id: TaskId,
 }
 
-/// Options of `task cancel`.
+/// Options of `task hold`.
 #[derive(Debug, Args)]
-pub(crate) struct CancelArguments {
+pub(crate) struct HoldArguments {
     /// The task's id.
     #[arg(value_name = "TASK")]
     id: TaskId,
-    /// Return when the task has ended.
-    #[arg(long)]
-    wait: bool,
+    /// Why, for others.
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    reason: String,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum State {
+    Scheduled,
     Queued,
+    Held,
     Leased,
     Running,
     Succeeded,
     Failed,
     Cancelled,
     Quarantined,
+    Expired,
 }
 
 impl From<State> for TaskState {
     fn from(state: State) -> Self {
         match state {
+            State::Scheduled => Self::Scheduled,
             State::Queued => Self::Queued,
+            State::Held => Self::Held,
             State::Leased => Self::Leased,
             State::Running => Self::Running,
             State::Succeeded => Self::Succeeded,
             State::Failed => Self::Failed,
             State::Cancelled => Self::Cancelled,
             State::Quarantined => Self::Quarantined,
+            State::Expired => Self::Expired,
         }
     }
 }
@@ -107,7 +138,28 @@ pub(crate) async fn run(command: &TaskCommand, global: &Global, voice: Voice) ->
             Ok(Exit::Ok)
         }
         TaskCommand::Watch(task) => watch_one(&client, task.id, voice).await,
-        TaskCommand::Cancel(options) => cancel(&client, options, voice).await,
+        TaskCommand::Cancel(options) => bulk::cancel(&client, options, global, voice).await,
+        TaskCommand::Retry(options) => bulk::retry(&client, options, global, voice).await,
+        TaskCommand::Hold(options) => {
+            show(&client.hold_task(options.id, &options.reason).await?, voice)?;
+            Ok(Exit::Ok)
+        }
+        TaskCommand::Release(task) => {
+            show(&client.release_task(task.id).await?, voice)?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn states_of(states: &[State]) -> Vec<i32> {
+    states.iter().map(|state| TaskState::from(*state).into()).collect()
+}
+
+fn kind_of(kind: Option<Kind>) -> TaskKind {
+    match kind {
+        Some(Kind::Inversion) => TaskKind::Inversion,
+        Some(Kind::Generation) => TaskKind::Generation,
+        None => TaskKind::Unspecified,
     }
 }
 
@@ -117,17 +169,14 @@ async fn list(
     global: &Global,
     voice: Voice,
 ) -> anyhow::Result<Exit> {
-    let kind = match options.kind {
-        Some(Kind::Inversion) => TaskKind::Inversion,
-        Some(Kind::Generation) => TaskKind::Generation,
-        None => TaskKind::Unspecified,
-    };
     let mut request = ListTasksRequest {
         tenant: global.tenant.clone(),
         user: if options.all_users { String::new() } else { global.user.clone() },
-        states: options.states.iter().map(|state| TaskState::from(*state).into()).collect(),
-        kind: kind.into(),
+        states: states_of(&options.states),
+        kind: kind_of(options.kind).into(),
         page_size: PAGE,
+        min_age: options.older_than.and_then(timing::wire),
+        max_age: options.newer_than.and_then(timing::wire),
         ..ListTasksRequest::default()
     };
     let mut tasks: Vec<Task> = Vec::new();
@@ -152,7 +201,7 @@ async fn list(
                 steps(view),
                 views::age(task.create_time.as_ref()),
                 view.user.clone(),
-                shortened(&view.subject),
+                views::shortened(&view.subject),
             ]
         }),
     )?;
@@ -163,14 +212,6 @@ fn steps(view: &TaskView) -> String {
     view.progress
         .as_ref()
         .map_or_else(String::new, |progress| format!("{}/{}", progress.step, progress.total_steps))
-}
-
-fn shortened(text: &str) -> String {
-    const MOST: usize = 48;
-    if text.chars().count() <= MOST {
-        return text.to_owned();
-    }
-    text.chars().take(MOST - 1).chain(['…']).collect()
 }
 
 async fn watch_one(client: &Client, id: TaskId, voice: Voice) -> anyhow::Result<Exit> {
@@ -184,15 +225,6 @@ async fn watch_one(client: &Client, id: TaskId, voice: Voice) -> anyhow::Result<
     watch::outcome(&task, voice)
 }
 
-async fn cancel(client: &Client, options: &CancelArguments, voice: Voice) -> anyhow::Result<Exit> {
-    let mut task = client.cancel_task(options.id).await?;
-    if options.wait {
-        task = watch::follow(client, options.id, |_| Ok(())).await?;
-    }
-    show(&task, voice)?;
-    Ok(Exit::Ok)
-}
-
 fn show(task: &Task, voice: Voice) -> anyhow::Result<()> {
     let view = TaskView::from(task);
     let mut facts = vec![
@@ -202,12 +234,16 @@ fn show(task: &Task, voice: Voice) -> anyhow::Result<()> {
         ("user", format!("{}/{}", view.tenant, view.user)),
         (if view.kind == "inversion" { "person" } else { "prompt" }, view.subject.clone()),
         ("progress", views::standing(task).to_string()),
+        ("held", view.hold_reason.clone()),
         ("worker", view.worker_id.clone()),
         ("attempts", attempts(&view)),
         ("created", view.create_time.clone().unwrap_or_default()),
+        ("not before", view.schedule_time.clone().unwrap_or_default()),
+        ("start deadline", view.start_deadline.clone().unwrap_or_default()),
         ("started", view.start_time.clone().unwrap_or_default()),
         ("ended", view.end_time.clone().unwrap_or_default()),
     ];
+    facts.extend(view.last_errors.iter().map(|error| ("error", error.clone())));
     match &task.outcome {
         Some(task::Outcome::InversionResult(result)) => {
             facts.push(("person id", result.person_id.clone()));
