@@ -8,6 +8,7 @@ use likeness_shared::errors::ServiceError;
 use likeness_shared::ids::TaskId;
 use likeness_shared::proto::{BindingConstraint, ExplainTaskResponse};
 
+use super::operations::away_since;
 use super::{Shared, wire};
 use crate::store::fair::{LaneView, Place, Standing, work_before};
 use crate::store::record::{State, TaskRecord};
@@ -15,6 +16,8 @@ use crate::store::{Ahead, QueueFilter};
 
 /// Tenants and users looked at; those after them count with their tenant.
 const LOOKED_AT: usize = 1000;
+/// Workers looked at.
+const WORKERS_LOOKED_AT: usize = 1000;
 /// Standard deviations above the mean that nine cases of ten stay under.
 const NINE_OF_TEN: f64 = 1.28;
 /// Of a standard deviation, for one of the mean distance.
@@ -38,6 +41,7 @@ pub(super) async fn explain(shared: &Shared, id: TaskId) -> Result<ExplainTaskRe
 }
 
 /// The workers that could take the task.
+#[derive(Default)]
 struct Fleet {
     workers: u32,
     /// Tasks that they could begin this moment.
@@ -46,9 +50,18 @@ struct Fleet {
 
 impl Fleet {
     async fn of(shared: &Shared, task: &TaskRecord) -> Result<Self, ServiceError> {
-        let model = task.spec.model();
-        let here = shared.roster.with_model(model);
-        Ok(Self { workers: here.workers, room: here.room })
+        let now = shared.stored(shared.store.now()).await?;
+        let known = shared.stored(shared.store.list_workers(None, WORKERS_LOOKED_AT)).await?;
+        let mut fleet = Self::default();
+        for worker in known.items {
+            let here = away_since(&worker.record, now).is_none() && worker.record.takes_work();
+            if here && worker.record.facts.has_model(task.spec.model()) {
+                let slots = usize::try_from(worker.record.facts.slots.max(1)).unwrap_or(1);
+                fleet.workers += 1;
+                fleet.room += slots.saturating_sub(worker.tasks);
+            }
+        }
+        Ok(fleet)
     }
 }
 
@@ -58,6 +71,10 @@ fn not_waiting(task: &TaskRecord, answer: &mut ExplainTaskResponse) {
             (BindingConstraint::None, format!("it runs on {}", tenure.worker))
         }
         State::Queued => (BindingConstraint::Queue, "it has just begun to wait: ask again".to_owned()),
+        State::Held { reason } => (BindingConstraint::Held, format!("an operator holds it: {reason}")),
+        State::Scheduled => {
+            (BindingConstraint::Scheduled, "its time has not come: see its schedule_time".to_owned())
+        }
         _ => (BindingConstraint::None, "it has ended".to_owned()),
     };
     answer.set_constraint(constraint);

@@ -42,13 +42,6 @@ struct Entry {
     cut: CancellationToken,
 }
 
-/// Workers, and the tasks that they could begin.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Capacity {
-    pub(crate) workers: u32,
-    pub(crate) room: usize,
-}
-
 /// Every session, and the bell that wakes the scheduler.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
@@ -148,18 +141,6 @@ impl Roster {
             .collect();
         free.sort_by_key(|(_, room)| std::cmp::Reverse(*room));
         free
-    }
-
-    /// The workers here that have a model, and how many more tasks they could take.
-    pub(crate) fn with_model(&self, model: &str) -> Capacity {
-        let entries = self.entries();
-        let fitting = entries
-            .values()
-            .filter(|entry| entry.greeted && entry.member.claimant.pools.iter().any(|pool| pool == model));
-        fitting.fold(Capacity::default(), |sum, entry| Capacity {
-            workers: sum.workers + 1,
-            room: sum.room + entry.room(),
-        })
     }
 
     /// Puts a lease into the worker's outbox. False where the session is gone, or full and therefore cut.

@@ -55,6 +55,14 @@ pub struct WorkerFacts {
     pub slots: u32,
 }
 
+impl WorkerFacts {
+    /// Whether tasks that ask for this model can run there; empty = the fleet's default model.
+    #[must_use]
+    pub fn has_model(&self, model: &str) -> bool {
+        self.models.iter().any(|known| if model.is_empty() { known.is_default } else { known.name == model })
+    }
+}
+
 /// An operator's wish that a worker gets no new work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {

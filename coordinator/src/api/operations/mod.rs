@@ -1,6 +1,7 @@
-//! The `Operations` service, for operators: workers, and tasks that need a hand.
+//! The `Operations` service, for operators: workers, the queue, and tasks that need a hand.
 
 mod dead_letters;
+mod queue;
 mod tasks;
 mod workers;
 
@@ -13,6 +14,7 @@ use likeness_shared::proto::{
 use tonic::{Request, Response, Status};
 
 use super::Shared;
+pub(super) use workers::away_since;
 
 #[derive(Debug)]
 pub(super) struct OperationsService {
@@ -70,9 +72,9 @@ impl Operations for OperationsService {
 
     async fn get_queue(
         &self,
-        _request: Request<GetQueueRequest>,
+        request: Request<GetQueueRequest>,
     ) -> Result<Response<GetQueueResponse>, Status> {
-        Err(Status::unimplemented("this coordinator cannot show its queue yet"))
+        Ok(Response::new(queue::get_queue(&self.shared, request.into_inner()).await?))
     }
 
     async fn scrub_store(

@@ -78,7 +78,7 @@ async fn as_it_is(shared: &Shared, id: WorkerId) -> Result<Worker, ServiceError>
 }
 
 /// When the worker's session ended; `None` = it has one.
-fn away_since(worker: &WorkerRecord, now: StoreTime) -> Option<StoreTime> {
+pub(in crate::api) fn away_since(worker: &WorkerRecord, now: StoreTime) -> Option<StoreTime> {
     worker.left.or_else(|| (worker.last_seen.plus(UNSEEN) < now).then_some(worker.last_seen))
 }
 
