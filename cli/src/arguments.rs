@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, demo, generate, invert, people, task, up, worker};
+use crate::commands::{completions, demo, generate, invert, people, queue, task, up, worker};
 use crate::output::Format;
 use crate::parity;
 
@@ -104,6 +104,8 @@ pub(crate) enum Command {
     /// The machines that work.
     #[command(subcommand)]
     Worker(worker::WorkerCommand),
+    /// Show who waits, with which share of the GPU time.
+    Queue(queue::QueueArguments),
     /// Hold the model against a folder of reference values.
     Parity(parity::ParityArguments),
     /// Print a completion script for a shell.

@@ -225,6 +225,12 @@ pub(crate) fn standing(task: &Task) -> Standing {
 }
 
 /// "queued", "running", ...
+/// A span in seconds; none = 0.
+pub(crate) fn seconds(span: Option<&prost_types::Duration>) -> f64 {
+    let span = span.and_then(|span| Duration::try_from(*span).ok()).unwrap_or_default();
+    span.as_secs_f64()
+}
+
 pub(crate) fn state_name(state: TaskState) -> String {
     state.as_str_name().trim_start_matches("TASK_STATE_").to_lowercase()
 }

@@ -10,6 +10,7 @@ pub(crate) mod local_generation;
 pub(crate) mod people;
 pub(crate) mod person_files;
 pub(crate) mod photos;
+pub(crate) mod queue;
 pub(crate) mod task;
 pub(crate) mod timing;
 pub(crate) mod up;
@@ -38,6 +39,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::People(command) => wait_for(people::run(&command, global, voice)),
         Command::Task(command) => wait_for(task::run(&command, global, voice)),
         Command::Worker(command) => wait_for(worker::run(&command, global, voice)),
+        Command::Queue(options) => wait_for(queue::run(&options, global, voice)),
     }
 }
 

@@ -43,6 +43,14 @@ impl Client {
         self.answer(self.operations.clone().hold_task(self.peer.request(request)).await)
     }
 
+    /// Who waits, with which share, those who are next first.
+    pub async fn get_queue(
+        &self,
+        request: proto::GetQueueRequest,
+    ) -> Result<proto::GetQueueResponse, ClientError> {
+        self.answer(self.operations.clone().get_queue(self.peer.request(request)).await)
+    }
+
     /// Lets a held task go on. Repeatable.
     pub async fn release_task(&self, id: TaskId) -> Result<proto::Task, ClientError> {
         let request = proto::ReleaseTaskRequest { id: id.to_string() };

@@ -1,6 +1,7 @@
-//! `likeness task ls|get|watch|cancel|hold|release|retry`. `bulk.rs` is what also works on many tasks at once.
+//! `likeness task ls|get|explain|watch|cancel|hold|release|retry`. `bulk.rs` is what also works on many tasks at once.
 
 mod bulk;
+mod explain;
 
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ pub(crate) enum TaskCommand {
     /// Show one task.
     #[command(after_help = "Example:\n  likeness task get 01JD3W6F0ZQ4T8X6G2R5K9M1NB")]
     Get(TaskName),
+    /// Say why a task waits, and when it is expected to start.
+    #[command(after_help = "Example:\n  likeness task explain 01JD3W6F0ZQ4T8X6G2R5K9M1NB")]
+    Explain(TaskName),
     /// Follow a task until it ends. Exit code 5 where it failed or was cancelled.
     #[command(after_help = "Example:\n  likeness task watch 01JD3W6F0ZQ4T8X6G2R5K9M1NB")]
     Watch(TaskName),
@@ -142,6 +146,10 @@ pub(crate) async fn run(command: &TaskCommand, global: &Global, voice: Voice) ->
         TaskCommand::Retry(options) => bulk::retry(&client, options, global, voice).await,
         TaskCommand::Hold(options) => {
             show(&client.hold_task(options.id, &options.reason).await?, voice)?;
+            Ok(Exit::Ok)
+        }
+        TaskCommand::Explain(task) => {
+            explain::explain(&client, task.id, voice).await?;
             Ok(Exit::Ok)
         }
         TaskCommand::Release(task) => {
