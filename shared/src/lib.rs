@@ -10,5 +10,6 @@ pub mod errors;
 pub mod ids;
 pub mod limits;
 pub mod proto;
+pub mod redis_address;
 pub mod telemetry;
 pub mod watch;
