@@ -11,5 +11,6 @@ pub mod ids;
 pub mod limits;
 pub mod proto;
 pub mod redis_address;
+pub mod series;
 pub mod telemetry;
 pub mod watch;
