@@ -6,6 +6,7 @@ mod feed;
 mod importing;
 mod listing;
 mod people;
+mod series;
 mod session;
 mod settling;
 mod tasks;
@@ -32,6 +33,7 @@ use crate::config::CoordinatorConfig;
 use crate::scheduler::Roster;
 use crate::store::{StoreError, TaskStore};
 pub(crate) use feed::TaskFeed;
+pub(crate) use series::TaskSeries;
 
 /// What every service works with.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) artifacts: Arc<ArtifactStore>,
     pub(crate) feed: Arc<TaskFeed>,
     pub(crate) roster: Arc<Roster>,
+    /// Where the points of tasks and workers are.
+    pub(crate) series: TaskSeries,
     /// Work that outlives one call; awaited at shutdown.
     pub(crate) background: TaskTracker,
     /// Cancelled when the coordinator goes away.

@@ -10,6 +10,7 @@ mod codec;
 mod conformance;
 mod embedded;
 mod errors;
+mod health;
 mod indexes;
 pub mod invariants;
 mod operations;
@@ -28,12 +29,13 @@ use bytes::Bytes;
 use likeness_shared::ids::{
     Digest, Fence, Incarnation, PersonId, PersonName, RequestId, TaskId, TenantName, UserName, WorkerId,
 };
-use likeness_shared::proto::{Progress, ResolvedPerson, TaskKind, TaskState};
-use tokio::sync::broadcast;
+use likeness_shared::proto::{self, Progress, ResolvedPerson, TaskKind, TaskState};
+use tokio::sync::{broadcast, watch};
 
 pub use self::redis::{Durability, RedisClock, RedisSettings, RedisStore};
 pub use embedded::{EmbeddedStore, StoreClock};
 pub use errors::StoreError;
+pub use health::{Condition, StoreHealth};
 use record::{Owner, PersonRecord, Spec, TaskRecord};
 use transition::{AttemptSettlement, BeatVerdict, SettleVerdict};
 
@@ -298,6 +300,11 @@ pub trait TaskStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Changes of tasks from this moment on. A receiver that falls behind is told that it has missed some.
     fn events(&self) -> broadcast::Receiver<StoreEvent>;
+    /// Where a submit is by the time it is acknowledged.
+    fn durability(&self) -> proto::Durability;
+    /// How the store is. A growing generation says that it went back to older data, and workers are to be asked what
+    /// they hold.
+    fn health(&self) -> watch::Receiver<StoreHealth>;
     /// Everything, for the invariants. For tests and repair: reads the whole store.
     async fn snapshot(&self) -> Result<invariants::Snapshot, StoreError>;
     /// Finishes what is under way and lets go of the storage; later operations are refused.

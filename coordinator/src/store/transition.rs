@@ -158,8 +158,8 @@ impl TaskRecord {
 
     /// Whether a worker that says that it holds `fence` may go on; renews or re-adopts the lease if so.
     ///
-    /// A queued task with an older fence than the worker's means that the store lost the lease in a failover: the
-    /// worker is the better witness.
+    /// An older fence than the worker's means that the store lost the lease in a failover: the worker is the better
+    /// witness. Whoever had the older lease lost it before.
     pub fn readopt(
         &mut self,
         worker: &WorkerId,
@@ -177,6 +177,11 @@ impl TaskRecord {
                 true
             }
             State::Queued if fence > self.last_fence => {
+                self.enter_lease(worker, incarnation, fence, now, ttl);
+                true
+            }
+            State::Leased(_) | State::Running(_) if fence > self.last_fence => {
+                self.attempts.hand_backs += 1;
                 self.enter_lease(worker, incarnation, fence, now, ttl);
                 true
             }

@@ -21,8 +21,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use likeness_shared::ids::{Digest, Fence, Incarnation, PersonId, PersonName, RequestId, TaskId, WorkerId};
+use likeness_shared::proto::Durability;
 use redb::{Database, ReadTransaction, ReadableDatabase};
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 pub use clock::StoreClock;
 use faults::fault;
@@ -35,7 +36,7 @@ use super::record::{Owner, PersonRecord, TaskRecord};
 use super::transition::{BeatVerdict, SettleVerdict};
 use super::{
     Claimant, Claimed, NewPerson, NewTask, Page, PeopleFilter, Settlement, StoreError, StoreEvent,
-    StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore, operations,
+    StoreHealth, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore, operations,
 };
 
 /// Operations that wait for the writer, at most; more wait outside.
@@ -52,6 +53,8 @@ pub struct EmbeddedStore {
     slot: Slot,
     readers: Arc<Semaphore>,
     events: broadcast::Sender<StoreEvent>,
+    /// Never changes: a file does not go back by itself.
+    health: watch::Sender<StoreHealth>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -87,6 +90,7 @@ impl EmbeddedStore {
             slot,
             readers: Arc::new(Semaphore::new(READERS)),
             events,
+            health: watch::Sender::new(StoreHealth::default()),
             writer: Mutex::new(Some(thread)),
         })
     }
@@ -251,6 +255,14 @@ impl TaskStore for EmbeddedStore {
 
     fn events(&self) -> broadcast::Receiver<StoreEvent> {
         self.events.subscribe()
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Local
+    }
+
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.health.subscribe()
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {

@@ -10,7 +10,7 @@ use super::RedisStore;
 use super::keys::read_queue_row;
 use super::link::Exchange;
 use super::load::read;
-use super::step::Want;
+use super::step::{Step, Want};
 use super::transactions::Terms;
 use crate::store::record::StoreTime;
 use crate::store::transition::Refusal;
@@ -63,10 +63,18 @@ impl RedisStore {
         let Some(id) = self.next_in_order(&claimant.pools).await? else { return Ok(Claim::NothingWaits) };
         let wants = [Want::Task(id), Want::Checkpoint(id)];
         let terms = Terms { since: *since, ..Terms::wanting(wants) };
-        match self.step(terms, |step| operations::lease(step, claimant, id)).await {
+        let lease = |step: &mut Step<'_>| {
+            if step.is_recovering() {
+                // somebody may be at work on it
+                return Ok(Claim::NothingWaits);
+            }
+            let claimed = operations::lease(step, claimant, id)?;
+            Ok(claimed.map_or(Claim::Ended, |claimed| Claim::Leased(Box::new(claimed))))
+        };
+        match self.step(terms, lease).await {
             Ok(taken) => {
                 *since = Some(taken.at);
-                Ok(taken.result.map_or(Claim::Ended, |claimed| Claim::Leased(Box::new(claimed))))
+                Ok(taken.result)
             }
             Err(StoreError::Refused(Refusal::NotQueued) | StoreError::NotFound { kind: "task", .. }) => {
                 Ok(Claim::Lost)
