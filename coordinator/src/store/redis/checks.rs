@@ -18,11 +18,7 @@ const FORMAT: u64 = 1;
 pub(super) async fn check(link: &Link, keys: &Keys, settings: &RedisSettings) -> Result<(), StoreError> {
     let refuse = |reason: String| StoreError::Unsuitable { address: link.place(), reason };
     let facts = facts(link).await?;
-    // a Valkey says with which Redis it is compatible, and its own version beside that
-    let version = match fact(&facts, "redis_version") {
-        "" => fact(&facts, "valkey_version"),
-        version => version,
-    };
+    let version = version(&facts);
     if parse_version(version).is_none_or(|version| version < OLDEST) {
         return Err(refuse(format!("it is version {version}: 7.0 or newer is needed")));
     }
@@ -77,6 +73,14 @@ pub(super) fn fact<'f>(facts: &'f str, name: &str) -> &'f str {
     found.map_or("", str::trim)
 }
 
+/// A Valkey says with which Redis it is compatible, and its own version beside that.
+fn version(facts: &str) -> &str {
+    match fact(facts, "redis_version") {
+        "" => fact(facts, "valkey_version"),
+        version => version,
+    }
+}
+
 fn parse_version(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
@@ -126,4 +130,19 @@ async fn check_format(link: &Link, keys: &Keys) -> Result<(), StoreError> {
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_valkey_is_as_new_as_the_redis_that_it_stands_for() {
+        let redis = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n";
+        let valkey = "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.1\r\n";
+        let alone = "# Server\r\nserver_name:valkey\r\nvalkey_version:9.0.0\r\n";
+        let versions = [redis, valkey, alone].map(|facts| parse_version(version(facts)));
+        assert_eq!(versions, [Some((7, 0)), Some((7, 2)), Some((9, 0))]);
+        assert!(parse_version(version("# Server\r\nredis_version:6.2.7\r\n")).unwrap() < OLDEST);
+    }
 }

@@ -176,6 +176,11 @@ impl Link {
         }
     }
 
+    /// Lets the connection go: the next one leads to whoever is primary then.
+    pub(super) async fn leave(&self) {
+        self.slot.lock().await.connection = None;
+    }
+
     /// Lets a connection go, unless another has taken its place.
     async fn forget(&self, number: u64) {
         let mut slot = self.slot.lock().await;

@@ -112,22 +112,27 @@ impl RedisStore {
         leases: &[(TaskId, Fence)],
         operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        let unknown = AtomicBool::new(false);
-        let answer = self.changed(terms, |step| {
-            if newer_than_known(step, leases)? {
-                unknown.store(true, Ordering::SeqCst);
-                return Err(StoreError::Unavailable {
-                    reason: "it has lost this lease, and takes it back when the worker greets anew"
-                        .to_owned(),
-                });
+        for asked_anew in [false, true] {
+            let unknown = AtomicBool::new(false);
+            let answer = self.changed(terms.clone(), |step| {
+                if newer_than_known(step, leases)? {
+                    unknown.store(true, Ordering::SeqCst);
+                    return Err(lost_lease());
+                }
+                operation(step)
+            });
+            let answer = answer.await;
+            if !unknown.into_inner() {
+                return answer;
             }
-            operation(step)
-        });
-        let answer = answer.await;
-        if unknown.into_inner() {
-            self.recover_as_witnessed().await?;
+            if asked_anew {
+                self.recover_as_witnessed().await?;
+            } else {
+                // a server that was demoted may only be behind: a new connection leads to the primary
+                self.link.leave().await;
+            }
         }
-        answer
+        Err(lost_lease())
     }
 
     /// As [`Self::witnessed`], but takes such leases back.
@@ -147,6 +152,12 @@ impl RedisStore {
             self.recover_as_witnessed().await?;
         }
         Ok(answer)
+    }
+}
+
+fn lost_lease() -> StoreError {
+    StoreError::Unavailable {
+        reason: "it has lost this lease, and takes it back when the worker greets anew".to_owned(),
     }
 }
 

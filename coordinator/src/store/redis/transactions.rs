@@ -77,12 +77,18 @@ impl RedisStore {
         terms: Terms,
         operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
     ) -> Result<Taken<R>, StoreError> {
+        let mut asked_anew = false;
         for attempt in 0..ATTEMPTS {
             self.pause(attempt).await;
             let mut step = Step::new(&self.keys, self.times);
             let seen = self.history.so_far();
             let facts = load(&self.link, &self.keys, &mut step, &seen, terms.wants.clone()).await?;
             if let Some(missing) = seen.missing_in(&facts) {
+                // a server that was demoted may only be behind: a new connection leads to the primary
+                if !std::mem::replace(&mut asked_anew, true) {
+                    self.link.leave().await;
+                    continue;
+                }
                 self.recover(&seen, &facts, missing).await?;
                 continue;
             }
