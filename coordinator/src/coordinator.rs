@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use likeness_shared::proto::GoAway;
 use likeness_shared::proto::coordinator_message::Message;
+use likeness_shared::redis_address::{Connector, Patience};
+use likeness_shared::series::RedisSeries;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
@@ -16,9 +18,10 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-use crate::api::{self, DescriptionError, Shared, TaskFeed};
+use crate::api::{self, DescriptionError, Shared, TaskFeed, TaskSeries};
 use crate::artifact_store::{ArtifactStore, FolderError};
 use crate::config::{ConfigError, CoordinatorConfig, StoreLocation};
+use crate::inventory;
 use crate::scheduler::{Roster, Scheduler};
 use crate::store::fair::FairPolicy;
 use crate::store::{
@@ -98,6 +101,7 @@ impl Coordinator {
         let address =
             listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
         let store = open_store(&config).await?;
+        let series = open_series(&config)?;
         let artifacts = ArtifactStore::open(&config.artifacts, &config.uploads)?;
         let shared = Shared {
             config: Arc::new(config),
@@ -105,6 +109,7 @@ impl Coordinator {
             artifacts: Arc::new(artifacts),
             feed: Arc::new(TaskFeed::default()),
             roster: Arc::new(Roster::default()),
+            series,
             background: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -128,6 +133,7 @@ impl Coordinator {
         let scheduler = Scheduler::new(Arc::clone(&shared.store), Arc::clone(&shared.roster));
         parts.spawn(ended(scheduler.run(stop.clone())));
         parts.spawn(ended(Arc::clone(&shared.feed).run(events, stop.clone())));
+        parts.spawn(ended(inventory::ask_workers(shared.clone())));
         parts.spawn(ended(look_for_due(shared.clone())));
         parts.spawn(ended(sweep(shared.clone())));
         parts.spawn(async move {
@@ -216,12 +222,14 @@ async fn open_store(config: &CoordinatorConfig) -> Result<Arc<dyn TaskStore>, St
         StoreLocation::File(path) => {
             Ok(Arc::new(open_file(path.clone(), times, config.fairness.clone()).await?))
         }
-        StoreLocation::Redis(url) => {
+        StoreLocation::Redis(address) => {
             let settings = RedisSettings {
-                url: url.to_string(),
+                address: address.clone(),
+                sentinel_password: config.redis.sentinel_password.reveal().to_owned(),
                 fleet: config.redis.fleet.clone(),
                 durability: config.redis.durability,
                 replicas: config.redis.replicas,
+                memory_share: config.redis.memory_share,
                 connect_timeout: config.redis.connect_timeout,
                 command_timeout: config.redis.command_timeout,
                 times,
@@ -231,6 +239,18 @@ async fn open_store(config: &CoordinatorConfig) -> Result<Arc<dyn TaskStore>, St
             Ok(Arc::new(RedisStore::open(settings).await?))
         }
     }
+}
+
+/// Where the store is in a Redis, the series are there too.
+fn open_series(config: &CoordinatorConfig) -> Result<TaskSeries, StartError> {
+    let StoreLocation::Redis(address) = &config.store else { return Ok(TaskSeries::of_beats()) };
+    let patience = Patience { connect: config.redis.connect_timeout, answer: config.redis.command_timeout };
+    let connector = Connector::new(address.clone(), config.redis.sentinel_password.reveal(), patience);
+    let connector = connector.map_err(|error| StoreError::Unsuitable {
+        address: address.to_string(),
+        reason: error.to_string(),
+    })?;
+    Ok(TaskSeries::of_workers(RedisSeries::new(connector, &config.redis.fleet)))
 }
 
 async fn open_file(

@@ -7,6 +7,7 @@ mod api;
 mod artifact_store;
 mod config;
 mod coordinator;
+mod inventory;
 mod scheduler;
 pub mod store;
 
@@ -14,6 +15,6 @@ pub use api::DescriptionError;
 pub use artifact_store::FolderError;
 pub use config::{
     ConfigError, ConnectionConfig, CoordinatorConfig, DEFAULT_PORT, InvalidLocation, RedisConfig,
-    RetentionConfig, StoreLocation, UploadConfig,
+    RetentionConfig, Secret, StoreLocation, UploadConfig,
 };
 pub use coordinator::{Coordinator, Running, StartError};

@@ -28,8 +28,9 @@ struct Arguments {
     /// Folder of the artifacts, and of the task store unless that is in Redis.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Task store: a file, for one coordinator; or redis://HOST:PORT/DB (7.0 or newer), for several that also share
-    /// their artifacts' folder. A password belongs in LIKENESS_COORDINATOR__STORE or the file, not here.
+    /// Task store: a file, for one coordinator; or for several that also share their artifacts' folder
+    /// redis://HOST:PORT/DB (7.0 or newer) or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB. A password belongs in
+    /// LIKENESS_COORDINATOR__STORE or the file, not here.
     #[arg(long, value_name = "FILE|URL")]
     store: Option<StoreLocation>,
 }

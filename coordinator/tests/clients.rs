@@ -11,8 +11,8 @@ use likeness_shared::ids::{Digest, PersonId, RequestId};
 use likeness_shared::proto::artifacts_client::ArtifactsClient;
 use likeness_shared::proto::{
     GenerationSpec, GetPersonRequest, GetUploadRequest, ImportPersonRequest, InversionSettlement,
-    InversionSpec, ListPeopleRequest, ListTasksRequest, PersonBinding, SettleVerdict, TaskState,
-    UploadHeader, UploadRequest, settle_request, upload_request,
+    InversionSpec, ListPeopleRequest, ListTasksRequest, PersonBinding, Progress, SettleVerdict, TaskBeat,
+    TaskState, UploadHeader, UploadRequest, settle_request, upload_request,
 };
 use support::*;
 use tonic::Code;
@@ -53,6 +53,26 @@ async fn refusals_name_every_field_and_every_missing_photo() {
         assert!(refused.to_string().contains(&digest.to_string()), "{digest} is not in {refused}");
     }
     assert!(!refused.to_string().contains(&here.to_string()));
+    running.shutdown(SOON).await;
+}
+
+#[tokio::test]
+async fn a_watch_has_the_points_that_beats_report_where_the_store_is_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (running, client) = start(folder.path()).await;
+    let mut worker = FakeWorker::join(&running, "w1", 1).await;
+    let task = submit(&client, "a photo").await;
+    let lease = worker.lease().await;
+    for step in 1..=2 {
+        let progress = Progress { step, total_steps: 9, loss: 0.5, norm_ratio: 1.5, ..Progress::default() };
+        let (task_id, fence) = (lease.task_id.clone(), lease.fence);
+        let beat = TaskBeat { task_id, fence, progress: Some(progress), ..TaskBeat::default() };
+        worker.beat_with(vec![beat]).await;
+    }
+    let mut watch = client.watch_task_once(task_id(&task.id), 0).await.unwrap();
+    let seen = soon("the state", watch.message()).await.unwrap().unwrap();
+    assert_eq!(seen.metrics.iter().map(|point| point.step).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!((seen.metrics[0].values["loss"], seen.metrics[0].values["norm_ratio"]), (0.5, 1.5));
     running.shutdown(SOON).await;
 }
 

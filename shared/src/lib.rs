@@ -10,5 +10,7 @@ pub mod errors;
 pub mod ids;
 pub mod limits;
 pub mod proto;
+pub mod redis_address;
+pub mod series;
 pub mod telemetry;
 pub mod watch;

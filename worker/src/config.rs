@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use likeness_shared::ids::WorkerId;
+use likeness_shared::redis_address::RedisAddress;
 use likeness_shared::telemetry::LogConfig;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,11 @@ pub struct WorkerConfig {
     /// How often the engine reports progress and checkpoints to the session.
     #[serde(with = "humantime_serde")]
     pub report_interval: Duration,
+    /// Where to write series (loss, speed, load): the address of the fleet's Redis, as its coordinators have it, with a
+    /// user who may write there. Nothing = coordinators know only what beats report.
+    pub metrics: Option<RedisAddress>,
+    /// Name of the fleet, in front of the series' keys: the coordinators' `redis.fleet`.
+    pub fleet: String,
     /// Logs.
     pub log: LogConfig,
 }
@@ -63,6 +69,8 @@ impl Default for WorkerConfig {
             fetch_timeout: Duration::from_secs(120),
             drain_grace: Duration::from_secs(20),
             report_interval: Duration::from_millis(100),
+            metrics: None,
+            fleet: "default".to_owned(),
             log: LogConfig::default(),
         }
     }
@@ -176,6 +184,15 @@ mod tests {
         assert_eq!((config.slots, config.drain_grace), (4, Duration::from_secs(3)));
         assert_eq!(config.models_default_first()[0].0, "b");
         assert_eq!(config.request_timeout, WorkerConfig::default().request_timeout);
+    }
+
+    #[test]
+    fn a_place_for_series_is_an_address_whose_password_is_not_printed() {
+        let config = read("metrics = \"redis://w:secret@host:6379/0\"\nfleet = \"ours\"\n").unwrap();
+        let shown = format!("{config:?}");
+        assert!(shown.contains("redis://w:***@host") && !shown.contains("secret"), "{shown}");
+        assert_eq!(config.fleet, "ours");
+        assert!(read("metrics = \"host:6379\"").unwrap_err().to_string().contains("no address of a Redis"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod importing;
 mod listing;
 mod operations;
 mod people;
+mod series;
 mod session;
 mod settling;
 mod tasks;
@@ -35,6 +36,7 @@ use crate::config::CoordinatorConfig;
 use crate::scheduler::Roster;
 use crate::store::{StoreError, TaskStore};
 pub(crate) use feed::TaskFeed;
+pub(crate) use series::TaskSeries;
 
 /// What every service works with.
 #[derive(Debug, Clone)]
@@ -44,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) artifacts: Arc<ArtifactStore>,
     pub(crate) feed: Arc<TaskFeed>,
     pub(crate) roster: Arc<Roster>,
+    /// Where the points of tasks and workers are.
+    pub(crate) series: TaskSeries,
     /// Work that outlives one call; awaited at shutdown.
     pub(crate) background: TaskTracker,
     /// Cancelled when the coordinator goes away.

@@ -1,6 +1,7 @@
 //! One worker's session: reads what the worker says until its stream ends, then waits out the reconnect grace and
 //! gives its tasks to others.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +10,8 @@ use likeness_shared::limits::MAX_CHECKPOINT_BYTES;
 use likeness_shared::proto::coordinator_message::Message as ToWorker;
 use likeness_shared::proto::worker_message::Message as FromWorker;
 use likeness_shared::proto::{
-    Beat, BeatAck, Cancel, CancelMode, CoordinatorMessage, HeldVerdict, LeaseVerdict, TaskBeat as WireBeat,
-    WorkerMessage,
+    Beat, BeatAck, Cancel, CancelMode, CoordinatorMessage, HeldVerdict, LeaseVerdict, Progress,
+    TaskBeat as WireBeat, WorkerMessage,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -120,6 +121,8 @@ impl Session {
             }
         }
         let named: Vec<(TaskId, Fence)> = readable.iter().map(|beat| (beat.task, beat.fence)).collect();
+        let reports: HashMap<TaskId, Progress> =
+            readable.iter().filter_map(|beat| Some((beat.task, beat.progress.clone()?))).collect();
         let ids: Vec<TaskId> = named.iter().map(|(task, _)| *task).collect();
         if !readable.is_empty() {
             let stored = self.shared.stored(self.shared.store.beat(self.worker.clone(), readable)).await;
@@ -133,6 +136,9 @@ impl Session {
             };
             for ((task, fence), renewed) in named.into_iter().zip(renewed) {
                 let keep = matches!(renewed, BeatVerdict::Renewed { .. });
+                if let Some(progress) = reports.get(&task).filter(|_| keep) {
+                    self.shared.series.reported(task, progress);
+                }
                 let keep_or_not = if keep { LeaseVerdict::Keep } else { LeaseVerdict::Abandon };
                 verdicts.push(verdict(task.to_string(), fence.0, keep_or_not));
                 if let BeatVerdict::Renewed { asked: Some(asked) } = renewed {

@@ -9,11 +9,12 @@ use likeness_shared::ids::{Digest, PersonId, RequestId, TaskId};
 use likeness_shared::limits::{Checks, fill_generation, fill_inversion, fill_timing};
 use likeness_shared::proto::tasks_server::Tasks;
 use likeness_shared::proto::{
-    CancelTaskRequest, CancelTasksRequest, CancelTasksResponse, Durability, ExplainTaskRequest,
-    ExplainTaskResponse, GenerationSpec, GetTaskRequest, InversionSpec, ListTasksRequest, ListTasksResponse,
+    CancelTaskRequest, CancelTasksRequest, CancelTasksResponse, ExplainTaskRequest, ExplainTaskResponse,
+    GenerationSpec, GetTaskRequest, InversionSpec, ListTasksRequest, ListTasksResponse,
     SubmitGenerationRequest, SubmitInversionRequest, SubmitTaskResponse, Task, Timing, WaitTaskRequest,
     WatchTaskRequest, WatchTaskResponse, start,
 };
+use likeness_shared::series::Cursor;
 use prost::Message;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
@@ -79,14 +80,22 @@ impl TasksService {
     ) -> Result<Option<SubmitTaskResponse>, ServiceError> {
         let asked = self.shared.store.submitted(owner.clone(), request.clone(), body);
         let found = self.shared.stored(asked).await?;
-        Ok(found.map(|task| reply(Submitted { task, repeated: true })))
+        Ok(found.map(|task| self.reply(Submitted { task, repeated: true })))
     }
 
     async fn submit(&self, task: NewTask) -> Result<SubmitTaskResponse, ServiceError> {
         let submitted = self.shared.stored(self.shared.store.submit(task)).await?;
         let (id, kind) = (submitted.task.id, submitted.task.spec.kind());
         tracing::info!(task = %id, kind = kind.as_str_name(), repeated = submitted.repeated, "task submitted");
-        Ok(reply(submitted))
+        Ok(self.reply(submitted))
+    }
+
+    fn reply(&self, submitted: Submitted) -> SubmitTaskResponse {
+        SubmitTaskResponse {
+            task: Some(wire::task(submitted.task)),
+            durability: self.shared.store.durability().into(),
+            repeated: submitted.repeated,
+        }
     }
 
     async fn require_artifacts(&self, spec: &InversionSpec) -> Result<(), ServiceError> {
@@ -153,14 +162,6 @@ fn body_digest(kind: &str, spec: Option<&impl Message>, timing: Option<&Timing>)
     Digest::of(&bytes)
 }
 
-fn reply(submitted: Submitted) -> SubmitTaskResponse {
-    SubmitTaskResponse {
-        task: Some(wire::task(submitted.task)),
-        durability: Durability::Local.into(),
-        repeated: submitted.repeated,
-    }
-}
-
 fn going_away() -> ServiceError {
     ServiceError::Unavailable {
         message: "the coordinator is going away".to_owned(),
@@ -173,6 +174,7 @@ struct Watch {
     shared: Shared,
     id: TaskId,
     seen: u64,
+    points: Cursor,
     follower: Follower,
     finished: bool,
 }
@@ -186,7 +188,8 @@ impl Watch {
             self.finished = task.state.is_terminal();
             if task.revision > self.seen {
                 self.seen = task.revision;
-                return Ok(Some(WatchTaskResponse { task: Some(wire::task(task)), metrics: Vec::new() }));
+                let metrics = self.shared.series.read_on(self.id, &mut self.points).await;
+                return Ok(Some(WatchTaskResponse { task: Some(wire::task(task)), metrics }));
             }
             if self.finished {
                 break;
@@ -252,8 +255,14 @@ impl Tasks for TasksService {
         let follower = self.shared.feed.follow(id);
         // an unknown task is answered at once, not in the stream
         self.shared.stored(self.shared.store.task(id)).await?;
-        let watch =
-            Watch { shared: self.shared.clone(), id, seen: after_revision, follower, finished: false };
+        let watch = Watch {
+            shared: self.shared.clone(),
+            id,
+            seen: after_revision,
+            points: Cursor::default(),
+            follower,
+            finished: false,
+        };
         let states = stream::try_unfold(watch, async |mut watch| {
             let next = watch.next().await.map_err(Status::from)?;
             Ok(next.map(|response| (response, watch)))

@@ -11,19 +11,19 @@ use likeness_shared::telemetry::LogConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::store::fair::FairPolicy;
-pub use store::{InvalidLocation, RedisConfig, StoreLocation};
+pub use store::{InvalidLocation, RedisConfig, Secret, StoreLocation};
 
 /// The port that a coordinator listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7878;
 
 /// Everything that can be set. Durations are written as `10s` or `30days`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CoordinatorConfig {
     /// Where to listen; port 0 = any free one.
     pub listen: SocketAddr,
-    /// The task store: the file of the embedded one (made if it is not there), for one coordinator; or
-    /// `redis://user:password@host:port/db`, for several.
+    /// The task store: the file of the embedded one (made if it is not there), for one coordinator; or for several
+    /// `redis://user:password@host:port/DB` or `redis+sentinel://user:password@host:port,host:port/SERVICE/DB`.
     pub store: StoreLocation,
     /// What is expected of a store in Redis.
     pub redis: RedisConfig,

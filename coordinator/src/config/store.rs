@@ -5,23 +5,56 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use likeness_shared::redis_address::{InvalidAddress, RedisAddress};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use url::Url;
 
 use super::ConfigError;
 use crate::store::Durability;
 
-/// A path, or a URL `redis://user:password@host:port/db`. Printed without the password.
+/// A path, or the address of a Redis: `redis://user:password@host:port/DB`, or
+/// `redis+sentinel://user:password@host:port,host:port/SERVICE/DB`. Printed without the password.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreLocation {
     /// The embedded store's file; made if it is not there.
     File(PathBuf),
     /// A Redis (7.0 or newer) or Valkey.
-    Redis(Url),
+    Redis(RedisAddress),
+}
+
+/// A text that is never printed. Empty = there is none.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself: for whoever asks for it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "\"\"" } else { "\"***\"" })
+    }
+}
+
+impl Serialize for Secret {
+    /// Without the text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0.is_empty() { "" } else { "***" })
+    }
 }
 
 /// What a store in Redis is expected to be. Without meaning for a store in a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisConfig {
     /// Name of the fleet, in front of every key: coordinators of one fleet have the same, and several fleets can
@@ -32,6 +65,10 @@ pub struct RedisConfig {
     pub durability: Durability,
     /// Replicas that must have a submit, an import or a settlement before it is acknowledged.
     pub replicas: u32,
+    /// The password that the sentinels ask for, where they ask for one; the Redis' own is in the address.
+    pub sentinel_password: Secret,
+    /// Share of the server's maxmemory up to which new tasks and people are taken; what is there is worked on beyond.
+    pub memory_share: f64,
     /// For a connection to be made.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
@@ -46,6 +83,8 @@ impl Default for RedisConfig {
             fleet: "default".to_owned(),
             durability: Durability::Strict,
             replicas: 0,
+            sentinel_password: Secret::default(),
+            memory_share: 0.8,
             connect_timeout: Duration::from_secs(1),
             command_timeout: Duration::from_secs(2),
         }
@@ -60,6 +99,9 @@ impl RedisConfig {
         if !(1..=64).contains(&self.fleet.len()) || !self.fleet.chars().all(allowed) {
             return refuse("redis.fleet", "must be 1 to 64 letters, digits, '-', '_' or '.'".to_owned());
         }
+        if !(0.1..=1.0).contains(&self.memory_share) {
+            return refuse("redis.memory_share", format!("must be 0.1 to 1.0, not {}", self.memory_share));
+        }
         for (option, duration) in
             [("redis.connect_timeout", self.connect_timeout), ("redis.command_timeout", self.command_timeout)]
         {
@@ -73,35 +115,26 @@ impl RedisConfig {
 
 /// A text that is no place for a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is no place for a task store: use a path, or redis://HOST:PORT/DB{why}")]
-pub struct InvalidLocation {
-    given: String,
-    why: &'static str,
+pub enum InvalidLocation {
+    /// Neither path nor address.
+    #[error("the place of the task store is empty: use a path, or redis://HOST:PORT/DB")]
+    Empty,
+    /// It looks like an address.
+    #[error(transparent)]
+    Address(#[from] InvalidAddress),
 }
 
 impl FromStr for StoreLocation {
     type Err = InvalidLocation;
 
     fn from_str(text: &str) -> Result<Self, InvalidLocation> {
-        let Some((scheme, _)) = text.split_once("://") else {
-            if text.is_empty() {
-                return Err(InvalidLocation { given: String::new(), why: "" });
-            }
-            return Ok(Self::File(PathBuf::from(text)));
-        };
-        let refuse = |why| InvalidLocation { given: format!("{scheme}://…"), why };
-        if scheme != "redis" {
-            return Err(refuse(" (no other scheme is known; TLS is not)"));
+        if text.is_empty() {
+            return Err(InvalidLocation::Empty);
         }
-        let url = Url::parse(text).map_err(|_| refuse(" (this URL cannot be read)"))?;
-        let database = url.path().trim_start_matches('/');
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(refuse(" (the host is missing)"));
+        if text.contains("://") {
+            return Ok(Self::Redis(text.parse()?));
         }
-        if !database.is_empty() && database.parse::<u32>().is_err() {
-            return Err(refuse(" (DB is a number)"));
-        }
-        Ok(Self::Redis(url))
+        Ok(Self::File(PathBuf::from(text)))
     }
 }
 
@@ -109,13 +142,7 @@ impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Redis(url) => {
-                let mut shown = url.clone();
-                if shown.password().is_some() && shown.set_password(Some("***")).is_err() {
-                    return f.write_str("redis://…");
-                }
-                shown.fmt(f)
-            }
+            Self::Redis(address) => address.fmt(f),
         }
     }
 }
@@ -151,6 +178,7 @@ mod tests {
             Ok(StoreLocation::File(PathBuf::from("data/store.redb")))
         );
         assert!(matches!("redis://localhost:6379/1".parse(), Ok(StoreLocation::Redis(_))));
+        assert!(matches!("redis+sentinel://a:1,b:2/main/1".parse(), Ok(StoreLocation::Redis(_))));
         for bad in ["", "rediss://localhost", "http://localhost", "redis:///1", "redis://localhost/one"] {
             assert!(bad.parse::<StoreLocation>().is_err(), "{bad}");
         }
@@ -163,6 +191,17 @@ mod tests {
         assert!(!shown.contains("secret") && shown.contains("redis://anna:***@localhost/2"), "{shown}");
         let error = "redis://anna:secret@localhost/two".parse::<StoreLocation>().unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
+        let config = RedisConfig { sentinel_password: Secret::from("secret"), ..RedisConfig::default() };
+        let shown = format!("{config:?} {:?}", postcard::to_stdvec(&config).map(String::from_utf8));
+        assert!(shown.contains("***") && !shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn a_share_of_memory_is_a_share() {
+        for bad in [0.0, 1.5, f64::NAN] {
+            let config = RedisConfig { memory_share: bad, ..RedisConfig::default() };
+            assert!(config.validate().unwrap_err().to_string().contains("redis.memory_share"), "{bad}");
+        }
     }
 
     fn serde_json_like(location: &StoreLocation) -> String {

@@ -54,6 +54,16 @@ pub enum StoreError {
         "the memory of the task store is full: raise Redis' maxmemory, or keep ended tasks for a shorter time; nothing was changed"
     )]
     MemoryFull,
+    /// The server's memory is filled up to the share that new work may fill.
+    #[error(
+        "the task store has filled {percent} % of Redis' maxmemory, and nothing new is taken from {most} % on: wait until tasks have ended, raise maxmemory, or keep ended tasks for a shorter time; nothing was changed"
+    )]
+    MemoryShort {
+        /// What is used.
+        percent: u32,
+        /// What may be.
+        most: u32,
+    },
     /// Cannot be reached or used at the moment.
     #[error("the task store cannot be used at the moment: {reason}")]
     Unavailable {
@@ -148,7 +158,7 @@ impl From<StoreError> for ServiceError {
                 message,
                 retry_after: Some(Duration::from_secs(30)),
             },
-            StoreError::MemoryFull => Self::ResourceExhausted {
+            StoreError::MemoryFull | StoreError::MemoryShort { .. } => Self::ResourceExhausted {
                 subject: "memory",
                 message,
                 retry_after: Some(Duration::from_secs(30)),

@@ -12,6 +12,7 @@ mod conformance;
 mod embedded;
 mod errors;
 pub mod fair;
+mod health;
 mod indexes;
 pub mod invariants;
 mod operations;
@@ -34,13 +35,14 @@ use likeness_shared::ids::{
     Digest, Fence, Incarnation, PersonId, PersonName, RequestId, TaskId, TenantName, UserName, WorkerId,
 };
 use likeness_shared::limits::StartTimes;
-use likeness_shared::proto::{Progress, ResolvedPerson, TaskKind, TaskState};
-use tokio::sync::broadcast;
+use likeness_shared::proto::{self, Progress, ResolvedPerson, TaskKind, TaskState};
+use tokio::sync::{broadcast, watch};
 
 pub use self::redis::{Durability, RedisClock, RedisSettings, RedisStore};
 pub use embedded::{EmbeddedStore, StoreClock};
 pub use errors::StoreError;
 use fair::LaneView;
+pub use health::{Condition, StoreHealth};
 pub use queue_view::{Ahead, QueueFilter};
 use record::{Owner, PersonRecord, Spec, StoreTime, TaskRecord};
 use transition::{Asked, AttemptSettlement, BeatVerdict, FallenDue, SettleVerdict};
@@ -371,6 +373,11 @@ pub trait TaskStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Changes of tasks from this moment on. A receiver that falls behind is told that it has missed some.
     fn events(&self) -> broadcast::Receiver<StoreEvent>;
+    /// Where a submit is by the time it is acknowledged.
+    fn durability(&self) -> proto::Durability;
+    /// How the store is. A growing generation says that it went back to older data, and workers are to be asked what
+    /// they hold.
+    fn health(&self) -> watch::Receiver<StoreHealth>;
     /// Everything, for the invariants. For tests and repair: reads the whole store.
     async fn snapshot(&self) -> Result<invariants::Snapshot, StoreError>;
     /// Finishes what is under way and lets go of the storage; later operations are refused.

@@ -5,6 +5,8 @@
 
 pub(crate) mod process;
 pub(crate) mod redis_server;
+pub(crate) mod sentinels;
+pub(crate) mod signpost;
 
 use std::path::Path;
 use std::time::Duration;

@@ -29,6 +29,25 @@ impl RedisServer {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
+    /// A server that has all that the other one has, and follows it.
+    pub(crate) fn replica_of(primary: &RedisServer) -> Self {
+        let replica = Self::start();
+        replica.follow(primary);
+        primary.await_replication("state=online");
+        replica
+    }
+
+    /// Becomes a replica.
+    pub(crate) fn follow(&self, primary: &RedisServer) {
+        self.command(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+        self.await_replication("master_link_status:up");
+    }
+
+    /// Becomes a primary, with what it has.
+    pub(crate) fn promote(&self) {
+        self.command(&["REPLICAOF", "NO", "ONE"]);
+    }
+
     pub(crate) fn start_with(options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
         let folder = tempfile::tempdir().unwrap();

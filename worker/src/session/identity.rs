@@ -37,6 +37,11 @@ impl Identity {
         }
     }
 
+    /// Of the device, in bytes; 0 = unknown.
+    pub(super) fn device_memory(&self) -> u64 {
+        self.device.memory_bytes
+    }
+
     /// The greeting of a worker that holds these leases.
     pub(super) fn hello(&self, held: Vec<HeldLease>) -> Hello {
         Hello {

@@ -13,6 +13,7 @@ mod held;
 mod identity;
 mod link;
 mod pulse;
+mod series;
 mod settle;
 
 use std::str::FromStr;
@@ -38,6 +39,7 @@ use held::{Admission, Ledger, Stage};
 use identity::{Identity, duration};
 use link::{Link, LinkEvent};
 use pulse::Pulse;
+use series::SeriesReporter;
 use settle::Settlement;
 
 /// Smallest step of the clock that looks after fences, silence and the end of the grace.
@@ -61,6 +63,7 @@ pub(crate) struct Session {
     client: Option<Client>,
     pulse: Pulse,
     ledger: Ledger,
+    series: SeriesReporter,
     errands: JoinSet<Errand>,
     told_credit: Option<u32>,
     draining_until: Option<Instant>,
@@ -73,6 +76,7 @@ impl Session {
         client.connect_timeout = config.connect_timeout;
         client.request_timeout = config.request_timeout;
         let link = Link::new(client, config.most_backoff, &identity.worker_id);
+        let series = SeriesReporter::new(&config, &identity.worker_id, identity.device_memory());
         Self {
             config,
             identity,
@@ -81,6 +85,7 @@ impl Session {
             client: None,
             pulse: Pulse::new(Instant::now()),
             ledger: Ledger::default(),
+            series,
             errands: JoinSet::new(),
             told_credit: None,
             draining_until: None,
@@ -253,6 +258,7 @@ impl Session {
     fn on_device(&mut self, event: Option<DeviceEvent>) -> Result<(), WorkerError> {
         match event {
             Some(DeviceEvent::Engine(Event::Progress { attempt, progress, checkpoint })) => {
+                self.series.task(attempt.task, &progress, Instant::now());
                 self.ledger.report(attempt, progress, checkpoint);
             }
             Some(DeviceEvent::Engine(Event::Ended { attempt, ending, device_time })) => {
@@ -333,6 +339,8 @@ impl Session {
         if self.link.connection().is_none() {
             return;
         }
+        let free_slots = self.ledger.free_slots(self.config.slots);
+        self.series.worker(self.ledger.attempts().len(), free_slots, self.config.slots);
         let tasks = self.ledger.beats();
         let sequence = self.pulse.beat(now);
         self.link.send(FromWorker::Beat(Beat { sequence, tasks }));

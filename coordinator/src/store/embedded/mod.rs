@@ -24,8 +24,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use likeness_shared::ids::{Digest, Fence, Incarnation, PersonId, PersonName, RequestId, TaskId, WorkerId};
+use likeness_shared::proto::Durability;
 use redb::{Database, ReadTransaction, ReadableDatabase};
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 pub use clock::StoreClock;
 use faults::fault;
@@ -40,8 +41,8 @@ use super::transition::{BeatVerdict, SettleVerdict};
 use super::worker_record::{Drain, WorkerFacts, WorkerStanding};
 use super::{
     Ahead, Claimant, Claimed, FallenDueCounts, NewPerson, NewTask, Page, PeopleFilter, QueueFilter,
-    Settlement, StoreError, StoreEvent, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore,
-    operations,
+    Settlement, StoreError, StoreEvent, StoreHealth, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter,
+    TaskStore, operations,
 };
 
 /// Operations that wait for the writer, at most; more wait outside.
@@ -58,6 +59,8 @@ pub struct EmbeddedStore {
     slot: Slot,
     readers: Arc<Semaphore>,
     events: broadcast::Sender<StoreEvent>,
+    /// Never changes: a file does not go back by itself.
+    health: watch::Sender<StoreHealth>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -105,6 +108,7 @@ impl EmbeddedStore {
             slot,
             readers: Arc::new(Semaphore::new(READERS)),
             events,
+            health: watch::Sender::new(StoreHealth::default()),
             writer: Mutex::new(Some(thread)),
         })
     }
@@ -326,6 +330,14 @@ impl TaskStore for EmbeddedStore {
 
     fn events(&self) -> broadcast::Receiver<StoreEvent> {
         self.events.subscribe()
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Local
+    }
+
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.health.subscribe()
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {

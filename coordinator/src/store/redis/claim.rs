@@ -10,7 +10,7 @@ use super::RedisStore;
 use super::keys::read_queue_row;
 use super::link::Exchange;
 use super::load::read;
-use super::step::Want;
+use super::step::{Step, Want};
 use super::transactions::Terms;
 use crate::store::indexes::WaitingRow;
 use crate::store::record::StoreTime;
@@ -71,14 +71,18 @@ impl RedisStore {
             Want::Costs(row.lane.text()),
         ];
         let terms = Terms { since: *since, ..Terms::wanting(wants) };
-        let lease = self.step(terms, |step| {
+        let lease = |step: &mut Step<'_>| {
+            if step.is_recovering() {
+                // somebody may be at work on it
+                return Ok(Claim::NothingWaits);
+            }
             if !workers::takes_work(step, &claimant.worker)? {
                 return Ok(Claim::NotToThisWorker);
             }
             let claimed = operations::lease(step, claimant, id)?;
             Ok(claimed.map_or(Claim::Ended, |claimed| Claim::Leased(Box::new(claimed))))
-        });
-        match lease.await {
+        };
+        match self.step(terms, lease).await {
             Ok(taken) => {
                 *since = Some(taken.at);
                 Ok(taken.result)

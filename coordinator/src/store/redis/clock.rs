@@ -20,7 +20,7 @@ pub enum RedisClock {
 const SET_BACK_US: u64 = 1_000_000;
 
 /// What the server says of the time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Times {
     /// Its clock.
     pub(super) server: StoreTime,

@@ -1,11 +1,17 @@
 //! What is past its time: leases, ended tasks, request ids. Every coordinator looks, a bounded number at a time.
 //!
-//! After a time in which no coordinator could renew a lease (all of them were down, or the server was) leases are
-//! given a whole TTL more instead of being ended. A mark in the store says when a coordinator last looked.
+//! After a time in which no coordinator could renew a lease (all of them were down, or the server was, or its clock
+//! leapt over that time) leases are given a whole TTL more instead of being ended. A mark in the store says when a
+//! coordinator last looked. While the store recovers from a loss nothing ends.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use likeness_shared::ids::TaskId;
+use redis::Script;
 
 use super::RedisStore;
+use super::clock::RedisClock;
 use super::keys::read_task_id;
 use super::link::Exchange;
 use super::load::{read, values};
@@ -24,9 +30,36 @@ const STEPS: usize = 8;
 /// Leases outlive a silence of this part of their TTL.
 const SILENCE_PARTS: u32 = 4;
 
+/// How long the number of a coordinator's commits outlives its last look.
+const COUNTERS_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Says that a coordinator has looked, and that its commits are still counted. Also where memory is full.
+const MARK: &str = "#!lua flags=allow-oom
+redis.call('HSET', KEYS[1], 'looked', ARGV[1])
+redis.call('SET', KEYS[2], 0, 'NX')
+return redis.call('PEXPIRE', KEYS[2], ARGV[2])";
+
+/// The scripts of a look.
+pub(super) struct LookScripts {
+    mark: Script,
+}
+
+impl LookScripts {
+    pub(super) fn new() -> Self {
+        Self { mark: Script::new(MARK) }
+    }
+}
+
+/// The same moment by two clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LookedAt {
+    here: Instant,
+    there: StoreTime,
+}
+
 /// When it is, and when a coordinator last looked for expired leases.
 struct Look {
     now: StoreTime,
+    recovering: bool,
     before: Option<StoreTime>,
 }
 
@@ -34,6 +67,9 @@ impl RedisStore {
     pub(super) async fn expire_due(&self) -> Result<Vec<TaskId>, StoreError> {
         let was_away = self.link.take_was_away();
         let expired = self.expire_after(was_away).await;
+        if let Err(StoreError::Unavailable { .. }) = expired {
+            self.recovery.away();
+        }
         if was_away && expired.is_err() {
             self.link.note_away();
         }
@@ -42,9 +78,16 @@ impl RedisStore {
 
     async fn expire_after(&self, was_away: bool) -> Result<Vec<TaskId>, StoreError> {
         let look = self.look().await?;
-        if was_away && self.was_silent(&look) {
+        if look.recovering {
+            self.mark_look(look.now).await?;
+            return Ok(Vec::new());
+        }
+        if (was_away | self.clock_leapt(look.now)) && self.was_silent(&look) {
             let extended = self.extend_leases(look.now).await?;
-            tracing::info!(leases = extended, "leases extended after the store was out of reach");
+            tracing::info!(
+                leases = extended,
+                "leases extended after the store was out of reach or its clock put forward"
+            );
             self.mark_look(look.now).await?;
             return Ok(Vec::new());
         }
@@ -120,6 +163,7 @@ impl RedisStore {
     pub(super) async fn forget_look(&self) -> Result<(), StoreError> {
         let mut pipeline = redis::pipe();
         pipeline.cmd("HDEL").arg(self.keys.meta()).arg("looked");
+        pipeline.cmd("DEL").arg(self.keys.commits_of(&self.history.so_far().counter));
         self.link.ask(Exchange::Commands(&pipeline)).await.map(drop)
     }
 
@@ -129,17 +173,31 @@ impl RedisStore {
 
     async fn look(&self) -> Result<Look, StoreError> {
         let mut pipeline = redis::pipe();
-        pipeline.cmd("HGET").arg(self.keys.meta()).arg("looked");
-        let answers = values(self.link.ask(Exchange::Commands(&pipeline)).await?)?;
-        let before: Option<u64> = read(answers.into_iter().next().unwrap_or(redis::Value::Nil))?;
-        let now = self.step(Terms::default(), |step| Ok(step.now())).await?.result;
-        Ok(Look { now, before: before.map(StoreTime) })
+        pipeline.cmd("HGET").arg(self.keys.meta()).arg("looked").cmd("INFO").arg("memory");
+        let mut answers = values(self.link.ask(Exchange::Commands(&pipeline)).await?)?.into_iter();
+        let mut next = || answers.next().unwrap_or(redis::Value::Nil);
+        let before: Option<u64> = read(next())?;
+        self.memory.found(&read::<String>(next())?);
+        let found = self.step(Terms::default(), |step| Ok((step.now(), step.is_recovering())));
+        let (now, recovering) = found.await?.result;
+        Ok(Look { now, recovering, before: before.map(StoreTime) })
     }
 
     async fn mark_look(&self, now: StoreTime) -> Result<(), StoreError> {
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("HSET").arg(self.keys.meta()).arg("looked").arg(now.0);
-        self.link.ask(Exchange::Commands(&pipeline)).await.map(drop)
+        let mut call = self.looks.mark.prepare_invoke();
+        call.key(self.keys.meta()).key(self.keys.commits_of(&self.history.so_far().counter));
+        call.arg(now.0).arg(u64::try_from(COUNTERS_KEPT.as_millis()).unwrap_or(u64::MAX));
+        self.link.ask(Exchange::Script(&call)).await.map(drop)
+    }
+
+    /// Whether the server's clock was put forward since this coordinator last looked: then leases look older than
+    /// they are. A clock that a test sets may do so.
+    fn clock_leapt(&self, now: StoreTime) -> bool {
+        let looked = LookedAt { here: Instant::now(), there: now };
+        let last = self.last_look.lock().unwrap_or_else(PoisonError::into_inner).replace(looked);
+        let slack = self.times.lease_ttl / SILENCE_PARTS;
+        matches!(self.clock, RedisClock::Server)
+            && last.is_some_and(|last| last.there.plus(last.here.elapsed()).plus(slack) < now)
     }
 
     async fn extend_leases(&self, now: StoreTime) -> Result<usize, StoreError> {

@@ -1,5 +1,6 @@
 //! What the errors of server and connection mean to us.
 
+use likeness_shared::redis_address::ConnectError;
 use redis::{ErrorKind, RedisError};
 
 use crate::store::StoreError;
@@ -7,7 +8,7 @@ use crate::store::StoreError;
 /// What to do about something that was sent and gave no result.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// Connect anew (which looks the name up anew) and try again: the server may be back, or another one be primary.
+    /// Connect anew (which asks anew who is primary) and try again: the server may be back, or another one be primary.
     Reconnect(StoreError),
     /// Trying again would not help.
     Final(StoreError),
@@ -23,7 +24,7 @@ impl Fault {
             Some("LOADING") => {
                 Self::Reconnect(away(format!("the Redis at {address} is still reading its data")))
             }
-            Some("MASTERDOWN" | "TRYAGAIN" | "NOSCRIPT" | "NOREPLICAS") => {
+            Some("MASTERDOWN" | "TRYAGAIN" | "NOSCRIPT" | "NOREPLICAS" | "UNBLOCKED") => {
                 Self::Reconnect(away(format!("the Redis at {address} is not ready: {error}")))
             }
             Some("OOM") => Self::Final(StoreError::MemoryFull),
@@ -35,6 +36,17 @@ impl Fault {
             ))),
             Some(_) => Self::Final(away(format!("the Redis at {address} answers: {error}"))),
             None => Self::of_connection(error, address),
+        }
+    }
+
+    /// There is no connection to a primary.
+    pub(super) fn of_connecting(error: &ConnectError) -> Self {
+        match error {
+            ConnectError::Server { address, error } => Self::of(error, address),
+            // a failover takes its time
+            ConnectError::Replica { .. } | ConnectError::NoPrimary { .. } => {
+                Self::Reconnect(StoreError::Unavailable { reason: error.to_string() })
+            }
         }
     }
 

@@ -33,8 +33,8 @@ impl Keys {
         format!("{}{rest}", self.prefix)
     }
 
-    /// Hash: format, newest time and task number, counter of events, last look for expired leases, and how far the
-    /// server's clock is put forward.
+    /// Hash: format, identity, generation, newest time and task number, counter of events, last look for expired
+    /// leases, how far the server's clock is put forward, and until when nothing is leased.
     pub(super) fn meta(&self) -> String {
         self.key("meta")
     }
@@ -77,6 +77,11 @@ impl Keys {
     /// Hash: kind of work in a lane -> what a unit of it costs.
     pub(super) fn costs(&self, lane: &str) -> String {
         self.key(&format!("costs:{lane}"))
+    }
+
+    /// Number of one coordinator's commits.
+    pub(super) fn commits_of(&self, counter: &str) -> String {
+        self.key(&format!("commits:{counter}"))
     }
 
     /// Exists while a commit is remembered.

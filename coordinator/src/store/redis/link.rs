@@ -1,4 +1,5 @@
-//! The way to the server: one connection that many operations share, made anew whenever it fails.
+//! The way to the server: one connection that many operations share, made anew whenever it fails. A new one goes to
+//! whoever is primary at that moment; one that leads to a server that was demoted is dropped.
 //!
 //! Whatever is sent may be sent again when its answer was lost, so everything that goes through here must be safe to
 //! repeat. A caller waits for a server that is away no longer than [`PATIENCE`] and one command's time.
@@ -6,8 +7,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use likeness_shared::redis_address::{Connected, Connector, Patience};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Pipeline, RedisResult, ScriptInvocation, Value};
+use redis::{Pipeline, RedisResult, ScriptInvocation, Value};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -34,15 +36,13 @@ pub(super) enum Exchange<'a> {
 /// The connection there is, and how the last attempt to make one failed.
 #[derive(Default)]
 struct Slot {
-    connection: Option<(u64, MultiplexedConnection)>,
+    connection: Option<(u64, Connected)>,
     failed: Option<(Instant, StoreError)>,
 }
 
 /// A connection and how to make it again.
 pub(super) struct Link {
-    client: Client,
-    address: String,
-    config: AsyncConnectionConfig,
+    connector: Connector,
     slot: Mutex<Slot>,
     /// Whether the server was out of reach since this was last asked.
     was_away: AtomicBool,
@@ -53,25 +53,21 @@ pub(super) struct Link {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Link").field("connector", &self.connector).finish_non_exhaustive()
     }
 }
 
 impl Link {
     /// Connects with the first command. `answer_within` = for one command.
     pub(super) fn new(settings: &RedisSettings, answer_within: Duration) -> Result<Self, StoreError> {
-        let client = Client::open(settings.url.as_str()).map_err(|error| StoreError::Unsuitable {
-            address: "the configured address".to_owned(),
+        let patience = Patience { connect: settings.connect_timeout, answer: answer_within };
+        let connector = Connector::new(settings.address.clone(), &settings.sentinel_password, patience);
+        let connector = connector.map_err(|error| StoreError::Unsuitable {
+            address: settings.address.to_string(),
             reason: error.to_string(),
         })?;
-        let address = client.get_connection_info().addr().to_string();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(settings.connect_timeout))
-            .set_response_timeout(Some(answer_within));
         Ok(Self {
-            client,
-            address,
-            config,
+            connector,
             slot: Mutex::new(Slot::default()),
             was_away: AtomicBool::new(false),
             #[cfg(test)]
@@ -79,9 +75,9 @@ impl Link {
         })
     }
 
-    /// Host and port, for messages.
-    pub(super) fn address(&self) -> &str {
-        &self.address
+    /// Host and port, or the service and its sentinels, for messages.
+    pub(super) fn place(&self) -> String {
+        self.connector.place()
     }
 
     /// Whether the server was out of reach since this was last asked.
@@ -132,7 +128,7 @@ impl Link {
         exchange: Exchange<'_>,
         replicas: Option<(u32, Duration)>,
     ) -> Result<Value, Fault> {
-        let (number, mut connection) = self.connection().await?;
+        let (number, Connected { mut connection, address }) = self.connection().await?;
         let answered = send(&mut connection, exchange).await;
         #[cfg(test)]
         let answered = self.maybe_lost(answered);
@@ -142,10 +138,10 @@ impl Link {
                 Some((replicas, within)) => match wait(&mut connection, replicas, within).await {
                     Ok(having) if having >= replicas => return Ok(answer),
                     Ok(having) => return Err(Fault::Final(too_few(having, replicas))),
-                    Err(error) => Fault::of(&error, &self.address),
+                    Err(error) => Fault::of(&error, &address),
                 },
             },
-            Err(error) => Fault::of(&error, &self.address),
+            Err(error) => Fault::of(&error, &address),
         };
         if matches!(fault, Fault::Reconnect(_)) {
             self.forget(number).await;
@@ -153,7 +149,7 @@ impl Link {
         Err(fault)
     }
 
-    async fn connection(&self) -> Result<(u64, MultiplexedConnection), Fault> {
+    async fn connection(&self) -> Result<(u64, Connected), Fault> {
         let mut slot = self.slot.lock().await;
         if let Some((number, connection)) = &slot.connection {
             return Ok((*number, connection.clone()));
@@ -164,20 +160,25 @@ impl Link {
         {
             return Err(Fault::Reconnect(error.clone()));
         }
-        match self.client.get_multiplexed_async_connection_with_config(&self.config).await {
-            Ok(connection) => {
+        match self.connector.connect().await {
+            Ok(connected) => {
                 let number = rand::random();
-                *slot = Slot { connection: Some((number, connection.clone())), failed: None };
-                Ok((number, connection))
+                *slot = Slot { connection: Some((number, connected.clone())), failed: None };
+                Ok((number, connected))
             }
             Err(error) => {
-                let fault = Fault::of(&error, &self.address);
+                let fault = Fault::of_connecting(&error);
                 if let Fault::Reconnect(error) = &fault {
                     slot.failed = Some((Instant::now(), error.clone()));
                 }
                 Err(fault)
             }
         }
+    }
+
+    /// Lets the connection go: the next one leads to whoever is primary then.
+    pub(super) async fn leave(&self) {
+        self.slot.lock().await.connection = None;
     }
 
     /// Lets a connection go, unless another has taken its place.

@@ -7,19 +7,24 @@ use redis::{FromRedisValue, Pipeline, Value};
 
 use super::clock::Times;
 use super::faults::unreadable;
+use super::history::{Facts, Seen};
 use super::keys::{Keys, read_task_id, read_waiting};
 use super::link::{Exchange, Link};
-use super::step::{AHEAD, Known, ReadTask, ReadWorker, Step, Want};
+use super::step::{AHEAD, GENERATION, Known, ReadTask, ReadWorker, Step, Want};
 use crate::store::record::StoreTime;
 use crate::store::{StoreError, codec};
 
-/// Reads the times and everything in `wants` into the step.
+/// Newest time, how far the clock is put forward, identity, generation, until when nothing is leased.
+type Whole = (Option<u64>, Option<u64>, Option<Vec<u8>>, Option<u64>, Option<u64>);
+
+/// Reads everything in `wants` into the step, and what there is to know of the store as a whole.
 pub(super) async fn load(
     link: &Link,
     keys: &Keys,
     step: &mut Step<'_>,
+    seen: &Seen,
     mut wants: BTreeSet<Want>,
-) -> Result<Times, StoreError> {
+) -> Result<Facts, StoreError> {
     let workers: Vec<WorkerId> = wants
         .iter()
         .filter_map(|want| match want {
@@ -34,6 +39,8 @@ pub(super) async fn load(
     }
     let mut pipeline = redis::pipe();
     pipeline.cmd("TIME").cmd("HMGET").arg(keys.meta()).arg("time").arg(AHEAD);
+    pipeline.arg("identity").arg(GENERATION).arg("recovering");
+    pipeline.cmd("GET").arg(keys.commits_of(&seen.counter));
     for want in &wants {
         ask(&mut pipeline, keys, want);
     }
@@ -41,14 +48,23 @@ pub(super) async fn load(
     let mut next = || answers.next().ok_or_else(|| unreadable("it is too short"));
     let (seconds, microseconds): (u64, u64) = read(next()?)?;
     let server = StoreTime(seconds.saturating_mul(1_000_000).saturating_add(microseconds));
-    let (newest, ahead): (Option<u64>, Option<u64>) = read(next()?)?;
-    let (newest, ahead_us) = (StoreTime(newest.unwrap_or(0)), ahead.unwrap_or(0));
+    let whole: Whole = read(next()?)?;
+    let (newest, ahead, identity, generation, recovering) = whole;
+    let commits: Option<u64> = read(next()?)?;
+    let times = Times { server, newest: StoreTime(newest.unwrap_or(0)), ahead_us: ahead.unwrap_or(0) };
+    let facts = Facts {
+        times,
+        identity: identity.unwrap_or_default(),
+        generation: generation.unwrap_or(0),
+        recovering: StoreTime(recovering.unwrap_or(0)),
+        commits: commits.unwrap_or(0),
+    };
     for want in wants {
         if !matches!(want, Want::Held(_)) {
             take(&mut step.known, want, next()?)?;
         }
     }
-    Ok(Times { server, newest, ahead_us })
+    Ok(facts)
 }
 
 async fn held_by(

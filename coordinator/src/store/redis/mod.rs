@@ -16,11 +16,14 @@ mod clock;
 mod due;
 mod events;
 mod faults;
+mod history;
 mod keys;
 mod link;
 mod load;
+mod memory;
 mod queue_view;
 mod read;
+mod recovery;
 mod settings;
 mod snapshot;
 mod step;
@@ -32,6 +35,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use likeness_shared::ids::{Digest, Fence, Incarnation, PersonId, PersonName, RequestId, TaskId, WorkerId};
+use likeness_shared::proto;
 use redis::Script;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
@@ -39,9 +43,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use clock::RedisClock;
+use due::{LookScripts, LookedAt};
 use events::{Follower, LOOK};
+use history::History;
 use keys::Keys;
 use link::Link;
+use memory::Memory;
+use recovery::Recovery;
 pub use settings::{Durability, RedisSettings};
 use step::Want;
 use transactions::{CommitScripts, Terms};
@@ -58,8 +66,8 @@ use super::worker_record::{Drain, WorkerFacts, WorkerStanding};
 use super::workspace::Workspace;
 use super::{
     Ahead, Claimant, Claimed, FallenDueCounts, NewPerson, NewTask, Page, PeopleFilter, QueueFilter,
-    Settlement, StoreError, StoreEvent, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter, TaskStore,
-    operations, people,
+    Settlement, StoreError, StoreEvent, StoreHealth, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter,
+    TaskStore, operations, people,
 };
 
 /// Changes that a slow listener may be behind before it is told that it missed some.
@@ -75,9 +83,14 @@ pub struct RedisStore {
     policy: FairPolicy,
     clock: RedisClock,
     scripts: CommitScripts,
+    looks: LookScripts,
     next: Script,
     forget: Script,
     claiming: tokio::sync::Mutex<()>,
+    history: History,
+    memory: Memory,
+    last_look: Mutex<Option<LookedAt>>,
+    recovery: Recovery,
     acknowledging: Option<Promise>,
     events: broadcast::Sender<StoreEvent>,
     stop: CancellationToken,
@@ -119,9 +132,14 @@ impl RedisStore {
             policy: settings.policy.clone(),
             clock: settings.clock.clone(),
             scripts: CommitScripts::new(),
+            looks: LookScripts::new(),
             next: Script::new(include_str!("next.lua")),
             forget: Script::new(include_str!("forget.lua")),
             claiming: tokio::sync::Mutex::new(()),
+            history: History::new(),
+            memory: Memory::new(settings.memory_share),
+            last_look: Mutex::new(None),
+            recovery: Recovery::new(),
             acknowledging,
             events,
             stop: CancellationToken::new(),
@@ -198,7 +216,11 @@ impl TaskStore for RedisStore {
         body: Digest,
     ) -> Result<Option<TaskRecord>, StoreError> {
         self.open_still()?;
-        self.submitted_by(&owner, &request, body).await
+        let found = self.submitted_by(&owner, &request, body).await?;
+        if found.is_some() {
+            self.acknowledge_earlier(&Terms { acknowledged: true, ..Terms::default() }).await?;
+        }
+        Ok(found)
     }
 
     async fn task(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
@@ -219,13 +241,15 @@ impl TaskStore for RedisStore {
     async fn beat(&self, worker: WorkerId, beats: Vec<TaskBeat>) -> Result<Vec<BeatVerdict>, StoreError> {
         let mut terms = tasks(beats.iter().map(|beat| beat.task));
         terms.wants.insert(Want::Worker(worker.clone()));
-        self.changed(terms, |step| operations::beat(step, &worker, &beats)).await
+        let leases: Vec<(TaskId, Fence)> = beats.iter().map(|beat| (beat.task, beat.fence)).collect();
+        self.witnessed(terms, &leases, |step| operations::beat(step, &worker, &beats)).await
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<SettleVerdict, StoreError> {
         let mut terms = Terms { acknowledged: true, ..tasks([settlement.task]) };
         terms.wants.insert(Want::Worker(settlement.attempt.worker.clone()));
-        self.changed(terms, |step| operations::settle(step, &settlement)).await
+        let lease = [(settlement.task, settlement.attempt.fence)];
+        self.witnessed(terms, &lease, |step| operations::settle(step, &settlement)).await
     }
 
     async fn worker_lost(
@@ -235,7 +259,14 @@ impl TaskStore for RedisStore {
         silent_for: Duration,
     ) -> Result<Vec<TaskId>, StoreError> {
         let terms = Terms::wanting([Want::Worker(worker.clone()), Want::Held(worker.clone())]);
-        self.changed(terms, |step| operations::worker_lost(step, &worker, &incarnation, silent_for)).await
+        let lose = |step: &mut step::Step<'_>| {
+            // it may have been asked to greet anew; what it does not come back for runs out by itself
+            if step.is_recovering() {
+                return Ok(Vec::new());
+            }
+            operations::worker_lost(step, &worker, &incarnation, silent_for)
+        };
+        self.changed(terms, lose).await
     }
 
     async fn undelivered(&self, worker: WorkerId, leases: Vec<(TaskId, Fence)>) -> Result<(), StoreError> {
@@ -251,7 +282,7 @@ impl TaskStore for RedisStore {
     ) -> Result<Vec<bool>, StoreError> {
         let mut terms = tasks(held.iter().map(|(task, _)| *task));
         terms.wants.insert(Want::Held(worker.clone()));
-        self.changed(terms, |step| operations::readopt(step, &worker, &incarnation, &held)).await
+        self.readopted(terms, &held, |step| operations::readopt(step, &worker, &incarnation, &held)).await
     }
 
     async fn request_cancel(&self, id: TaskId) -> Result<TaskRecord, StoreError> {
@@ -367,6 +398,17 @@ impl TaskStore for RedisStore {
 
     fn events(&self) -> broadcast::Receiver<StoreEvent> {
         self.events.subscribe()
+    }
+
+    fn durability(&self) -> proto::Durability {
+        match self.acknowledging {
+            Some(_) => proto::Durability::Replicated,
+            None => proto::Durability::Local,
+        }
+    }
+
+    fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.recovery.watch()
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use likeness_shared::redis_address::RedisAddress;
+
 use super::clock::RedisClock;
 use crate::store::StoreTimes;
 use crate::store::fair::FairPolicy;
@@ -9,14 +11,18 @@ use crate::store::fair::FairPolicy;
 /// Where the store is, and what is expected of it.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://user:password@host:port/db`.
-    pub url: String,
+    /// One server, or a service whose primary sentinels know.
+    pub address: RedisAddress,
+    /// The sentinels' own password; empty = they ask for none.
+    pub sentinel_password: String,
     /// Name of the fleet, in front of every key. 1 to 64 letters, digits, `-`, `_` or `.`.
     pub fleet: String,
     /// Whether a server that may lose what it was told is refused, or only warned of.
     pub durability: Durability,
     /// Replicas that must have a submit before it is acknowledged.
     pub replicas: u32,
+    /// Share of the server's maxmemory up to which it takes what makes it grow.
+    pub memory_share: f64,
     /// For a connection to be made.
     pub connect_timeout: Duration,
     /// For one command to be answered.
@@ -41,9 +47,10 @@ pub enum Durability {
 }
 
 impl std::fmt::Debug for RedisSettings {
-    /// Without the URL, which may hold a password.
+    /// Without passwords.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RedisSettings")
+            .field("address", &self.address)
             .field("fleet", &self.fleet)
             .field("durability", &self.durability)
             .field("replicas", &self.replicas)

@@ -4,7 +4,7 @@
 //! An operation that asks for something that was not read yet is stopped and noted as wanting it; it is run anew once
 //! that has been read.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use likeness_shared::ids::{Digest, PersonId, RequestId, TaskId, WorkerId};
 
 use super::changes::{Changes, Guard};
+use super::history::Facts;
 use super::keys::{Keys, person_row};
 use crate::store::fair::{FairPolicy, Lane, UnitCost};
 use crate::store::indexes::{IndexRows, owner_key, place, rows, share_change};
@@ -23,6 +24,8 @@ use crate::store::{StoreError, StoreTimes, codec, invariants};
 
 /// By how much the server's clock is put forward, in the hash of the fleet.
 pub(super) const AHEAD: &str = "ahead";
+/// How often the store went back to older data, in the hash of the fleet.
+pub(super) const GENERATION: &str = "generation";
 
 /// Something to be read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +68,7 @@ pub(super) struct ReadWorker {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) now: StoreTime,
+    pub(super) facts: Facts,
     /// Where the clock was set back: how far it was put forward before, and is to be from here on.
     pub(super) put_forward: Option<(u64, u64)>,
     pub(super) tasks: BTreeMap<TaskId, ReadTask>,
@@ -87,6 +91,8 @@ pub(super) struct Step<'k> {
     policy: &'k FairPolicy,
     pub(super) known: Known,
     wanted: RefCell<BTreeSet<Want>>,
+    /// The changes rest on the store not having begun to recover.
+    in_this_generation: Cell<bool>,
     /// Tasks as the changes leave them; `None` = removed.
     changed: BTreeMap<TaskId, Option<TaskRecord>>,
     changed_workers: BTreeMap<WorkerId, WorkerRecord>,
@@ -101,6 +107,7 @@ impl<'k> Step<'k> {
             policy,
             known: Known::default(),
             wanted: RefCell::default(),
+            in_this_generation: Cell::new(false),
             changed: BTreeMap::new(),
             changed_workers: BTreeMap::new(),
             changes: Changes::default(),
@@ -156,6 +163,11 @@ impl<'k> Step<'k> {
             let before = if before == 0 { String::new() } else { before.to_string() };
             guard(keys.meta(), AHEAD.as_bytes(), before.as_bytes());
         }
+        if self.in_this_generation.get() {
+            let generation = self.known.facts.generation;
+            let generation = if generation == 0 { String::new() } else { generation.to_string() };
+            guard(keys.meta(), GENERATION.as_bytes(), generation.as_bytes());
+        }
         for (id, read) in &self.known.tasks {
             guard(keys.task(*id), b"v", &read.version);
         }
@@ -177,6 +189,12 @@ impl<'k> Step<'k> {
     fn want<T>(&self, want: Want) -> Result<T, StoreError> {
         self.wanted.borrow_mut().insert(want);
         Err(StoreError::Unavailable { reason: "it has not been read yet".to_owned() })
+    }
+
+    /// Whether nothing may be leased, nor taken from a worker.
+    pub(super) fn is_recovering(&self) -> bool {
+        self.in_this_generation.set(true);
+        self.known.facts.recovering > self.known.now
     }
 
     /// Removes a task and every row of it.

@@ -8,6 +8,7 @@ use ulid::Ulid;
 
 use super::RedisStore;
 use super::changes::{Changes, Guard, script_arguments};
+use super::history::{Facts, Seen};
 use super::link::Exchange;
 use super::load::{self, load};
 use super::step::{Known, Step, Want};
@@ -27,13 +28,19 @@ const EVENTS_KEPT: usize = 10_000;
 pub(super) struct CommitScripts {
     within_memory: Script,
     beyond_memory: Script,
+    /// Writes something, for a WAIT to wait for it.
+    acknowledge_again: Script,
 }
+
+const ACKNOWLEDGE_AGAIN: &str =
+    "#!lua flags=allow-oom\nreturn redis.call('HINCRBY', KEYS[1], 'acknowledged_again', 1)";
 
 impl CommitScripts {
     pub(super) fn new() -> Self {
         Self {
             within_memory: Script::new(concat!("#!lua\n", include_str!("commit.lua"))),
             beyond_memory: Script::new(concat!("#!lua flags=allow-oom\n", include_str!("commit.lua"))),
+            acknowledge_again: Script::new(ACKNOWLEDGE_AGAIN),
         }
     }
 }
@@ -45,7 +52,7 @@ pub(super) struct Terms {
     pub(super) wants: BTreeSet<Want>,
     /// Goes on with what was done at this time.
     pub(super) since: Option<StoreTime>,
-    /// It makes the store grow, and is refused when the server's memory is full.
+    /// It makes the store grow, and is refused when the server's memory is short.
     pub(super) grows: bool,
     /// It is acknowledged to somebody, so the promised replicas must have it.
     pub(super) acknowledged: bool,
@@ -70,16 +77,28 @@ impl RedisStore {
         terms: Terms,
         operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
     ) -> Result<Taken<R>, StoreError> {
+        let mut asked_anew = false;
         for attempt in 0..ATTEMPTS {
             self.pause(attempt).await;
             let mut step = Step::new(&self.keys, self.times, &self.policy);
-            let result = self.run(&terms, &mut step, &operation).await?;
+            let seen = self.history.so_far();
+            let facts = load(&self.link, &self.keys, &mut step, &seen, terms.wants.clone()).await?;
+            if let Some(missing) = seen.missing_in(&facts) {
+                // a server that was demoted may only be behind: a new connection leads to the primary
+                if !std::mem::replace(&mut asked_anew, true) {
+                    self.link.leave().await;
+                    continue;
+                }
+                self.recover(&seen, &facts, missing).await?;
+                continue;
+            }
+            let result = self.run(&terms, &mut step, &seen, facts, &operation).await?;
             let at = step.known.now;
             let Some((known, changes, guards)) = step.finish()? else {
                 self.acknowledge_earlier(&terms).await?;
                 return Ok(Taken { result, at });
             };
-            if self.commit(&terms, known, changes, guards).await? {
+            if self.commit(&terms, &seen, known, changes, guards).await? {
                 return Ok(Taken { result, at });
             }
         }
@@ -92,19 +111,27 @@ impl RedisStore {
         &self,
         terms: &Terms,
         step: &mut Step<'_>,
+        seen: &Seen,
+        facts: Facts,
         operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        let times = load(&self.link, &self.keys, step, terms.wants.clone()).await?;
-        let (now, ahead) = self.clock.at(times, terms.since);
+        let (now, ahead) = self.clock.at(facts.times, terms.since);
+        self.history.note(&facts);
+        self.recovery.found(facts.generation, facts.recovering, now);
         step.known.now = now;
-        step.known.put_forward = ahead.map(|ahead| (times.ahead_us, ahead));
+        step.known.put_forward = ahead.map(|ahead| (facts.times.ahead_us, ahead));
+        step.known.facts = facts;
         loop {
             let result = operation(step);
             let wanted = step.take_wanted();
             if wanted.is_empty() {
                 return result;
             }
-            load(&self.link, &self.keys, step, wanted).await?;
+            // a number is for something new
+            if terms.grows && wanted.contains(&Want::Number) {
+                self.memory.has_room()?;
+            }
+            load(&self.link, &self.keys, step, seen, wanted).await?;
         }
     }
 
@@ -120,10 +147,15 @@ impl RedisStore {
     async fn commit(
         &self,
         terms: &Terms,
+        seen: &Seen,
         known: Known,
-        changes: Changes,
+        mut changes: Changes,
         guards: Vec<Guard>,
     ) -> Result<bool, StoreError> {
+        if terms.grows {
+            self.memory.has_room()?;
+        }
+        changes.push("INCR", self.keys.commits_of(&seen.counter), Vec::new());
         let (named, arguments) = script_arguments(changes, guards);
         let script = if terms.grows { &self.scripts.within_memory } else { &self.scripts.beyond_memory };
         let keys = &self.keys;
@@ -158,19 +190,23 @@ impl RedisStore {
             None => self.link.ask(Exchange::Script(&call)).await?,
         };
         let answer: String = load::read(answer)?;
-        Ok(answer == "OK")
+        let stands = answer == "OK";
+        if stands {
+            self.history.answered(&seen.counter, known.now);
+        }
+        Ok(stands)
     }
 
     /// What is acknowledged again may have been stored on the primary alone: writes something after it and waits for
     /// the replicas to have that.
-    async fn acknowledge_earlier(&self, terms: &Terms) -> Result<(), StoreError> {
+    pub(super) async fn acknowledge_earlier(&self, terms: &Terms) -> Result<(), StoreError> {
         let Some(promise) = self.acknowledging.as_ref().filter(|_| terms.acknowledged) else {
             return Ok(());
         };
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("HINCRBY").arg(self.keys.meta()).arg("acknowledged_again").arg(1);
+        let mut call = self.scripts.acknowledge_again.prepare_invoke();
+        call.key(self.keys.meta());
         let awaited = Some((promise.replicas, promise.within));
-        promise.link.ask_acknowledged(Exchange::Commands(&pipeline), awaited).await?;
+        promise.link.ask_acknowledged(Exchange::Script(&call), awaited).await?;
         Ok(())
     }
 }

@@ -39,8 +39,8 @@ impl TaskRecord {
 
     /// Whether a worker that says that it holds `fence` may go on; renews or re-adopts the lease if so.
     ///
-    /// A waiting task with an older fence than the worker's means that the store lost the lease in a failover: the
-    /// worker is the better witness.
+    /// An older fence than the worker's means that the store lost the lease in a failover: the worker is the better
+    /// witness. Whoever had the older lease lost it before.
     pub fn readopt(
         &mut self,
         worker: &WorkerId,
@@ -58,6 +58,12 @@ impl TaskRecord {
                 true
             }
             State::Queued | State::Scheduled if fence > self.last_fence => {
+                self.enter_lease(worker, incarnation, fence, now, ttl);
+                true
+            }
+            State::Leased(_) | State::Running(_) if fence > self.last_fence => {
+                self.close_attempt(self.attempt_time_us);
+                self.attempts.hand_backs += 1;
                 self.enter_lease(worker, incarnation, fence, now, ttl);
                 true
             }

@@ -1,10 +1,17 @@
 //! The store in Redis, against real servers.
 
 mod faults;
+mod memory;
 mod races;
+mod recovery;
 #[path = "../../../../tests/support/redis_server.rs"]
 mod redis_server;
 mod replication;
+mod sentinel;
+#[path = "../../../../tests/support/sentinels.rs"]
+mod sentinels;
+#[path = "../../../../tests/support/signpost.rs"]
+mod signpost;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,6 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use proptest::prelude::*;
 use redis_server::RedisServer;
+use signpost::Signpost;
 
 use crate::store::conformance::{Bench, clock, conformance_tests, random, side_by_side, tight_policy, times};
 use crate::store::embedded::tests::FileBench;
@@ -22,10 +30,12 @@ use crate::store::{StoreError, TaskStore};
 
 fn settings(url: String, fleet: &str, clock: RedisClock) -> RedisSettings {
     RedisSettings {
-        url,
+        address: url.parse().unwrap(),
+        sentinel_password: String::new(),
         fleet: fleet.to_owned(),
         durability: Durability::Strict,
         replicas: 0,
+        memory_share: 0.8,
         connect_timeout: Duration::from_secs(2),
         command_timeout: Duration::from_secs(5),
         times: times(),

@@ -1,23 +1,8 @@
 //! Replicas: what waits for them, and what happens when a primary becomes one.
 
-use std::net::SocketAddr;
-use std::sync::Mutex;
-
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-
 use super::*;
+use crate::store::Condition;
 use crate::store::conformance::generation;
-
-const UP: &str = "master_link_status:up";
-
-fn replica_of(primary: &RedisServer) -> RedisServer {
-    let replica = RedisServer::start();
-    replica.command(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
-    replica.await_replication(UP);
-    primary.await_replication("state=online");
-    replica
-}
 
 #[tokio::test]
 async fn a_submit_is_acknowledged_only_once_the_promised_replicas_have_it() {
@@ -25,7 +10,7 @@ async fn a_submit_is_acknowledged_only_once_the_promised_replicas_have_it() {
     let promising = RedisSettings { replicas: 1, ..settings(primary.url(), "test", RedisClock::Server) };
     let refused = RedisStore::open(promising.clone()).await.unwrap_err();
     assert!(refused.to_string().contains("it has 0 replicas, and 1 are promised"), "{refused}");
-    let replica = replica_of(&primary);
+    let replica = RedisServer::replica_of(&primary);
     let store = RedisStore::open(promising.clone()).await.unwrap();
     let hasty = RedisSettings { command_timeout: Duration::from_millis(500), ..promising.clone() };
     let hasty = RedisStore::open(hasty).await.unwrap();
@@ -45,7 +30,7 @@ async fn a_submit_is_acknowledged_only_once_the_promised_replicas_have_it() {
     // the primary is lost, and the replica has all that was acknowledged
     drop(primary);
     replica.command(&["REPLICAOF", "NO", "ONE"]);
-    let settings = RedisSettings { url: replica.url(), replicas: 0, ..promising };
+    let settings = RedisSettings { address: replica.url().parse().unwrap(), replicas: 0, ..promising };
     let store = RedisStore::open(settings).await.unwrap();
     assert!(store.task(kept).await.is_ok() && store.task(again.task.id).await.is_ok());
 }
@@ -53,61 +38,47 @@ async fn a_submit_is_acknowledged_only_once_the_promised_replicas_have_it() {
 #[tokio::test]
 async fn a_replica_is_refused_at_the_start() {
     let primary = RedisServer::start();
-    let replica = replica_of(&primary);
+    let replica = RedisServer::replica_of(&primary);
     let refused = RedisStore::open(settings(replica.url(), "test", RedisClock::Server)).await.unwrap_err();
-    assert!(refused.to_string().contains("it is a replica"), "{refused}");
-}
-
-/// An address that leads to one server and then to another, as a name does after a failover. Connections that are
-/// open stay where they are.
-struct Signpost {
-    address: SocketAddr,
-    target: Arc<Mutex<u16>>,
-    _forwarding: JoinSet<()>,
-}
-
-impl Signpost {
-    async fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let target = Arc::new(Mutex::new(port));
-        let its_target = Arc::clone(&target);
-        let mut forwarding = JoinSet::new();
-        forwarding.spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (mut from, _) = listener.accept().await.unwrap();
-                let port = *its_target.lock().unwrap();
-                connections.spawn(async move {
-                    let mut to = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                    drop(tokio::io::copy_bidirectional(&mut from, &mut to).await);
-                });
-            }
-        });
-        Self { address, target, _forwarding: forwarding }
-    }
+    assert!(refused.to_string().contains("is a replica"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_demoted_primary_is_left_for_the_new_one() {
     let (first, second);
     first = RedisServer::start();
-    second = replica_of(&first);
-    let signpost = Signpost::to(first.port()).await;
-    let url = format!("redis://{}/0", signpost.address);
-    let store = RedisStore::open(settings(url, "test", RedisClock::Server)).await.unwrap();
+    second = RedisServer::replica_of(&first);
+    let signpost = Signpost::to(&first).await;
+    let store = RedisStore::open(settings(signpost.url(), "test", RedisClock::Server)).await.unwrap();
     let before = store.submit(generation("anna", "r1")).await.unwrap().task.id;
     second.catch_up_with(&first);
     second.command(&["REPLICAOF", "NO", "ONE"]);
-    first.command(&["REPLICAOF", "127.0.0.1", &second.port().to_string()]);
-    first.await_replication(UP);
+    first.follow(&second);
 
     let refused = store.submit(generation("anna", "r2")).await.unwrap_err().to_string();
     assert!(refused.contains("is a replica: it was demoted"), "{refused}");
-    *signpost.target.lock().unwrap() = second.port();
+    signpost.turn_to(&second);
     let after = store.submit(generation("anna", "r2")).await.unwrap();
     assert!(!after.repeated);
     assert!(store.task(before).await.is_ok());
     let keys = second.command(&["EXISTS", &format!("{{likeness:test}}:task:{}", after.task.id)]);
     assert!(keys.starts_with(":1"), "the new primary has it: {keys}");
+}
+
+#[tokio::test]
+async fn a_primary_that_was_a_replica_for_a_while_is_used_again_by_itself() {
+    let (first, other) = (RedisServer::start(), RedisServer::start());
+    let store = RedisStore::open(settings(first.url(), "test", RedisClock::Server)).await.unwrap();
+    let mut health = store.health();
+    // nothing is reached at the new primary, so that what is there at first comes back
+    other.pause();
+    first.command(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
+    let refused = store.submit(generation("anna", "r1")).await.unwrap_err().to_string();
+    assert!(refused.contains("is a replica: it was demoted"), "{refused}");
+    assert!(store.expire_leases().await.is_err());
+    assert_eq!(health.borrow_and_update().condition, Condition::Away);
+    first.command(&["REPLICAOF", "NO", "ONE"]);
+    assert!(!store.submit(generation("anna", "r1")).await.unwrap().repeated);
+    assert_eq!(health.borrow_and_update().condition, Condition::Ready);
+    other.resume();
 }
