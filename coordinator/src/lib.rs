@@ -5,6 +5,7 @@
 
 mod api;
 mod artifact_store;
+mod check;
 mod config;
 mod coordinator;
 mod scheduler;
@@ -12,6 +13,7 @@ pub mod store;
 
 pub use api::DescriptionError;
 pub use artifact_store::FolderError;
+pub use check::{Checked, check};
 pub use config::{
     ConfigError, ConnectionConfig, CoordinatorConfig, DEFAULT_PORT, InvalidLocation, RedisConfig,
     RetentionConfig, StoreLocation, UploadConfig,
