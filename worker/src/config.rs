@@ -14,8 +14,9 @@ use crate::device::{DeviceChoice, DeviceError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerConfig {
-    /// Where the coordinator is, such as `http://127.0.0.1:7878`.
-    pub coordinator: String,
+    /// Where the fleet's coordinators are, such as `http://127.0.0.1:7878`. One is enough; the others are dialled
+    /// where it cannot be reached.
+    pub coordinators: Vec<String>,
     /// This worker's name in the fleet; empty = host name and random letters.
     pub worker_id: String,
     /// The models to load: name and folder (the layout of the diffusers library).
@@ -51,7 +52,7 @@ pub struct WorkerConfig {
 impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
-            coordinator: "http://127.0.0.1:7878".to_owned(),
+            coordinators: vec!["http://127.0.0.1:7878".to_owned()],
             worker_id: String::new(),
             models: BTreeMap::new(),
             default_model: String::new(),
@@ -79,6 +80,9 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// Nobody to work for.
+    #[error("no coordinator is configured: add its address to coordinators, or give --coordinator URL")]
+    NoCoordinators,
     /// Nothing to compute with.
     #[error("no model is configured: add one to [models] or give --model NAME=DIR")]
     NoModels,
@@ -118,6 +122,9 @@ impl WorkerConfig {
 
     /// Refuses what cannot work, naming the option.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.coordinators.is_empty() {
+            return Err(ConfigError::NoCoordinators);
+        }
         if self.models.is_empty() {
             return Err(ConfigError::NoModels);
         }
@@ -169,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_file_overrides_defaults_and_is_checked() {
-        let text = "coordinator = \"http://a:1\"\nslots = 4\ndrain_grace = \"3s\"\ndefault_model = \"b\"\n\
+        let text = "coordinators = [\"http://a:1\", \"http://b:1\"]\nslots = 4\ndrain_grace = \"3s\"\ndefault_model = \"b\"\n\
                     device = \"cpu\"\n[models]\na = \"/a\"\nb = \"/b\"\n";
         let config = read(text).unwrap();
         config.validate().unwrap();

@@ -1,4 +1,4 @@
-//! `likeness-worker`: serves one coordinator with one device until it is told to stop.
+//! `likeness-worker`: serves a fleet's coordinators with one device until it is told to stop.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Learns people from photos and draws pictures of them, for a Likeness coordinator.
 ///
-/// The worker loads its models, dials the coordinator and takes as many tasks as it has slots. SIGTERM or Ctrl-C
+/// The worker loads its models, dials a coordinator and takes as many tasks as it has slots. SIGTERM or Ctrl-C
 /// hands running tasks back with their state and ends it.
 ///
 /// Exit codes: 0 stopped as asked, 1 the device or a model failed, 2 bad configuration.
@@ -26,9 +26,10 @@ struct Arguments {
     /// Configuration file (TOML); flags override it.
     #[arg(long, value_name = "FILE", env = "LIKENESS_WORKER_CONFIG")]
     config: Option<PathBuf>,
-    /// Address of the coordinator, such as http://127.0.0.1:7878.
-    #[arg(long, value_name = "URL", env = "LIKENESS_COORDINATOR")]
-    coordinator: Option<String>,
+    /// Address of a coordinator, such as http://127.0.0.1:7878. May be repeated (or separated by commas) where the
+    /// fleet has several: any of them will do.
+    #[arg(long = "coordinator", value_name = "URL", env = "LIKENESS_COORDINATOR", value_delimiter = ',')]
+    coordinators: Vec<String>,
     /// A model: its name and its folder in the layout of the diffusers library. May be repeated.
     #[arg(long = "model", value_name = "NAME=DIR", value_parser = parse_model)]
     models: Vec<(String, PathBuf)>,
@@ -65,7 +66,9 @@ impl Arguments {
             None => WorkerConfig::default(),
         };
         config.models.extend(self.models);
-        config.coordinator = self.coordinator.unwrap_or(config.coordinator);
+        if !self.coordinators.is_empty() {
+            config.coordinators = self.coordinators;
+        }
         config.default_model = self.default_model.unwrap_or(config.default_model);
         config.worker_id = self.worker_id.unwrap_or(config.worker_id);
         config.slots = self.slots.unwrap_or(config.slots);

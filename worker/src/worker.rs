@@ -12,7 +12,7 @@ use crate::session::Session;
 pub struct Worker;
 
 impl Worker {
-    /// Loads the models, dials the coordinator and serves it until `shutdown`; then hands its tasks back and
+    /// Loads the models, dials a coordinator and serves it until `shutdown`; then hands its tasks back and
     /// returns within the configured grace. A coordinator that is away is waited for.
     pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
         config.validate()?;
