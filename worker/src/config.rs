@@ -9,6 +9,7 @@ use likeness_shared::telemetry::LogConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::device::{DeviceChoice, DeviceError};
+use crate::simulated::{SimulatedConfig, SimulatedConfigError};
 
 /// Everything that a worker can be told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ pub struct WorkerConfig {
     pub default_model: String,
     /// Tasks that may be live at once, 1..=64.
     pub slots: u32,
-    /// "auto", "cpu" or "cuda:0".
+    /// "auto", "cpu" or "cuda:0"; "simulated" computes nothing and is for load tests alone.
     pub device: DeviceChoice,
     /// For the connection to stand.
     #[serde(with = "humantime_serde")]
@@ -45,6 +46,8 @@ pub struct WorkerConfig {
     /// How often the engine reports progress and checkpoints to the session.
     #[serde(with = "humantime_serde")]
     pub report_interval: Duration,
+    /// The simulated device.
+    pub simulated: SimulatedConfig,
     /// Logs.
     pub log: LogConfig,
 }
@@ -64,6 +67,7 @@ impl Default for WorkerConfig {
             fetch_timeout: Duration::from_secs(120),
             drain_grace: Duration::from_secs(20),
             report_interval: Duration::from_millis(100),
+            simulated: SimulatedConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -107,6 +111,9 @@ pub enum ConfigError {
     /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The simulated device.
+    #[error(transparent)]
+    Simulated(#[from] SimulatedConfigError),
 }
 
 impl WorkerConfig {
@@ -125,7 +132,11 @@ impl WorkerConfig {
         if self.coordinators.is_empty() {
             return Err(ConfigError::NoCoordinators);
         }
-        if self.models.is_empty() {
+        let simulated = self.device == DeviceChoice::Simulated;
+        if simulated && !self.models.is_empty() {
+            return Err(DeviceError::NoModels.into());
+        }
+        if !simulated && self.models.is_empty() {
             return Err(ConfigError::NoModels);
         }
         if !self.default_model.is_empty() && !self.models.contains_key(&self.default_model) {
@@ -151,7 +162,11 @@ impl WorkerConfig {
                 return Err(ConfigError::Value { name, value: format!("{value:?}"), rule: "1ms to 24h" });
             }
         }
-        self.device.open()?;
+        if simulated {
+            self.simulated.validate()?;
+        } else {
+            self.device.open()?;
+        }
         Ok(())
     }
 
@@ -198,6 +213,10 @@ mod tests {
         assert!(text(WorkerConfig { default_model: "x".into(), ..good() }).contains("models are pocket"));
         assert!(text(WorkerConfig { worker_id: "a b".into(), ..good() }).starts_with("worker_id"));
         assert!(text(WorkerConfig { drain_grace: Duration::ZERO, ..good() }).starts_with("drain_grace"));
+        let simulated = WorkerConfig { device: DeviceChoice::Simulated, ..WorkerConfig::default() };
+        simulated.validate().unwrap();
+        let both = WorkerConfig { device: DeviceChoice::Simulated, ..good() };
+        assert!(text(both).contains("runs no models"));
         let cuda = WorkerConfig { device: DeviceChoice::Cuda(0), ..good() };
         assert!(text(cuda).contains("no CUDA support"));
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use likeness_shared::telemetry;
@@ -42,9 +43,15 @@ struct Arguments {
     /// Tasks that may be live at once.
     #[arg(long, value_name = "N")]
     slots: Option<u32>,
-    /// Where to compute: auto, cpu or cuda:0.
+    /// Where to compute: auto, cpu or cuda:0. "simulated" waits instead, for load tests: its results mean nothing.
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
+    /// What a step takes on the simulated device, such as 2ms; 0s = as fast as possible.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    simulated_step_time: Option<Duration>,
+    /// Let a task make the simulated device misbehave by words such as "fault:panic" in its prompt.
+    #[arg(long)]
+    simulated_faults: bool,
     /// What to log, such as info or likeness_worker=debug.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -57,6 +64,10 @@ fn parse_model(text: &str) -> Result<(String, PathBuf), String> {
         }
         _ => Err("write it as NAME=DIR, such as pocket=models/pocket".to_owned()),
     }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("write it as 2ms or 1s ({error})"))
 }
 
 impl Arguments {
@@ -73,6 +84,8 @@ impl Arguments {
         config.worker_id = self.worker_id.unwrap_or(config.worker_id);
         config.slots = self.slots.unwrap_or(config.slots);
         config.device = self.device.unwrap_or(config.device);
+        config.simulated.step_time = self.simulated_step_time.unwrap_or(config.simulated.step_time);
+        config.simulated.obey_faults |= self.simulated_faults;
         config.log.filter = self.log.unwrap_or(config.log.filter);
         config.validate()?;
         Ok(config)

@@ -126,6 +126,7 @@ fn devices_are_read_by_name() {
         ("auto", DeviceChoice::Auto),
         ("cpu", DeviceChoice::Cpu),
         ("cuda:1", DeviceChoice::Cuda(1)),
+        ("simulated", DeviceChoice::Simulated),
     ] {
         assert_eq!(text.parse(), Ok(choice));
         assert_eq!(choice.to_string(), text);
