@@ -6,10 +6,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
@@ -34,6 +35,8 @@ pub enum Direction {
 struct Conduct {
     stops_to_server: bool,
     stops_to_client: bool,
+    /// Only connections of a smaller number are stopped; `None` = all of them.
+    stops_before: Option<u64>,
     delay: Duration,
     /// Connections of an older number are reset.
     cuts: u64,
@@ -41,7 +44,10 @@ struct Conduct {
 }
 
 impl Conduct {
-    fn stops(&self, direction: Direction) -> bool {
+    fn stops(&self, direction: Direction, number: u64) -> bool {
+        if self.stops_before.is_some_and(|first| number >= first) {
+            return false;
+        }
         match direction {
             Direction::ToServer => self.stops_to_server,
             Direction::ToClient => self.stops_to_client,
@@ -54,6 +60,8 @@ impl Conduct {
 pub struct Proxy {
     address: SocketAddr,
     conduct: watch::Sender<Conduct>,
+    /// Connections so far.
+    accepted: Arc<AtomicU64>,
     runtime: Option<Runtime>,
 }
 
@@ -73,8 +81,9 @@ impl Proxy {
         let listener = listen(&runtime);
         let address = listener.local_addr().expect("a listener has an address");
         let conduct = watch::Sender::new(Conduct { target: target.to_owned(), ..Conduct::default() });
-        runtime.spawn(accept(listener, conduct.subscribe()));
-        Self { address, conduct, runtime: Some(runtime) }
+        let accepted = Arc::<AtomicU64>::default();
+        runtime.spawn(accept(listener, conduct.subscribe(), Arc::clone(&accepted)));
+        Self { address, conduct, accepted, runtime: Some(runtime) }
     }
 
     /// Where it listens: `127.0.0.1:PORT`.
@@ -98,9 +107,21 @@ impl Proxy {
 
     /// Nothing passes in one direction.
     pub fn stop(&self, direction: Direction) {
-        self.conduct.send_modify(|conduct| match direction {
-            Direction::ToServer => conduct.stops_to_server = true,
-            Direction::ToClient => conduct.stops_to_client = true,
+        self.stop_before(direction, None);
+    }
+
+    /// Nothing passes in one direction of the connections that are open; later ones are left alone.
+    pub fn stop_open(&self, direction: Direction) {
+        self.stop_before(direction, Some(self.accepted.load(Ordering::SeqCst)));
+    }
+
+    fn stop_before(&self, direction: Direction, first: Option<u64>) {
+        self.conduct.send_modify(|conduct| {
+            conduct.stops_before = first;
+            match direction {
+                Direction::ToServer => conduct.stops_to_server = true,
+                Direction::ToClient => conduct.stops_to_client = true,
+            }
         });
     }
 
@@ -134,39 +155,40 @@ fn listen(runtime: &Runtime) -> TcpListener {
     TcpListener::from_std(listener).expect("a listener can be taken over")
 }
 
-async fn accept(listener: TcpListener, conduct: watch::Receiver<Conduct>) {
+async fn accept(listener: TcpListener, conduct: watch::Receiver<Conduct>, accepted: Arc<AtomicU64>) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         let Ok((client, _)) = listener.accept().await else { continue };
-        let conduct = conduct.clone();
+        let (conduct, number) = (conduct.clone(), accepted.fetch_add(1, Ordering::SeqCst));
         connections.spawn(async move {
-            carry(client, conduct).await;
+            carry(client, number, conduct).await;
             drop(permit);
         });
     }
 }
 
 /// One connection, from its acceptance to its end.
-async fn carry(client: TcpStream, mut conduct: watch::Receiver<Conduct>) {
+async fn carry(mut client: TcpStream, number: u64, mut conduct: watch::Receiver<Conduct>) {
     reset_on_close(&client);
     let Conduct { cuts: born, target, .. } = conduct.borrow_and_update().clone();
     let server = tokio::select! {
         connected = TcpStream::connect(&target) => connected,
         () = cut(conduct.clone(), born) => return,
     };
-    let Ok(server) = server else { return };
+    let Ok(mut server) = server else { return };
     // a failed option costs a test some milliseconds, nothing else
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     reset_on_close(&server);
-    let (client_reads, client_writes) = client.into_split();
-    let (server_reads, server_writes) = server.into_split();
+    // halves that own their stream would end it in order when they are dropped, before the reset
+    let (client_reads, client_writes) = client.split();
+    let (server_reads, server_writes) = server.split();
     let both = async {
         tokio::join!(
-            pump(client_reads, server_writes, Direction::ToServer, conduct.clone()),
-            pump(server_reads, client_writes, Direction::ToClient, conduct.clone()),
+            pump(client_reads, server_writes, (Direction::ToServer, number), conduct.clone()),
+            pump(server_reads, client_writes, (Direction::ToClient, number), conduct.clone()),
         )
     };
     tokio::select! {
@@ -183,14 +205,14 @@ async fn cut(mut conduct: watch::Receiver<Conduct>, born: u64) {
 }
 
 async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    direction: Direction,
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    (direction, number): (Direction, u64),
     mut conduct: watch::Receiver<Conduct>,
 ) -> std::io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
-        let passes = |conduct: &Conduct| !conduct.stops(direction);
+        let passes = |conduct: &Conduct| !conduct.stops(direction, number);
         let closed = |_| std::io::Error::other("the proxy is gone");
         conduct.wait_for(passes).await.map_err(closed)?;
         let length = from.read(&mut piece).await?;
@@ -281,6 +303,20 @@ mod tests {
         let mut stream = connect(&proxy, Duration::from_secs(20));
         stream.write_all(b"two").unwrap();
         says(&mut stream, b"two").unwrap();
+    }
+
+    #[test]
+    fn connections_that_come_later_can_be_left_alone() {
+        let proxy = Proxy::start(&echo());
+        let mut first = connect(&proxy, Duration::from_millis(300));
+        first.write_all(b"one").unwrap();
+        says(&mut first, b"one").unwrap();
+        proxy.stop_open(Direction::ToClient);
+        let mut second = connect(&proxy, Duration::from_secs(20));
+        second.write_all(b"two").unwrap();
+        says(&mut second, b"two").unwrap();
+        first.write_all(b"one").unwrap();
+        assert!(says(&mut first, b"one").is_err());
     }
 
     #[test]
