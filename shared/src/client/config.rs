@@ -10,8 +10,8 @@ use super::ClientError;
 const STREAM_WINDOW: u32 = 1024 * 1024;
 /// Bytes of a whole connection that may be under way: several streams' worth, so that none starves the others.
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-/// Bytes of the headers of one answer; errors carry their details there.
-const MAX_HEADERS: u32 = 16 * 1024;
+/// Bytes of the headers of one answer: errors carry their details there, and one may name every photo of a task.
+const MAX_HEADERS: u32 = 64 * 1024;
 /// Bytes of one frame: the least that HTTP/2 allows, so that small messages are not held up by large ones.
 const MAX_FRAME: u32 = 16 * 1024;
 
