@@ -11,6 +11,10 @@ demo *ARGS:
 test *ARGS:
     tests/run {{ARGS}}
 
+# Every row of the faults table, then a random campaign of FAULTS faults, held against the bounds of docs/faults.md.
+test-fault SEED="1" FAULTS="1000":
+    tests/faults {{SEED}} {{FAULTS}}
+
 # What CI runs: format, lint, every test.
 ci:
     .ci/run

@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
-    /// The coordinator to talk to.
+    /// The coordinator to talk to; several of one fleet, separated by commas: the next one is asked where one is away.
     #[arg(
         long,
         global = true,

@@ -122,10 +122,13 @@ impl Coordinator {
             .max_concurrent_streams(connections.max_concurrent_streams)
             .initial_stream_window_size(1024 * 1024)
             .initial_connection_window_size(8 * 1024 * 1024)
+            .http2_adaptive_window(Some(false))
+            .max_frame_size(16 * 1024)
             .http2_keepalive_interval(Some(connections.keepalive_interval))
             .http2_keepalive_timeout(Some(connections.keepalive_timeout))
             .http2_max_header_list_size(16 * 1024)
             .http2_max_pending_accept_reset_streams(Some(64))
+            .http2_max_local_error_reset_streams(Some(64))
             .add_routes(routes);
         let mut parts = JoinSet::new();
         let stop = shared.stop.clone();
@@ -211,7 +214,8 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
-async fn open_store(config: &CoordinatorConfig) -> Result<Arc<dyn TaskStore>, StartError> {
+/// Opens the store that the configuration names.
+pub(crate) async fn open_store(config: &CoordinatorConfig) -> Result<Arc<dyn TaskStore>, StartError> {
     let times = StoreTimes {
         lease_ttl: config.lease_ttl,
         request_ids: config.retention.request_ids,

@@ -5,6 +5,7 @@
 
 mod api;
 mod artifact_store;
+mod check;
 mod config;
 mod coordinator;
 mod inventory;
@@ -13,6 +14,7 @@ pub mod store;
 
 pub use api::DescriptionError;
 pub use artifact_store::FolderError;
+pub use check::{Checked, check};
 pub use config::{
     ConfigError, ConnectionConfig, CoordinatorConfig, DEFAULT_PORT, InvalidLocation, RedisConfig,
     RetentionConfig, Secret, StoreLocation, UploadConfig,

@@ -1,14 +1,15 @@
-//! Runs a coordinator until it is told to stop.
+//! Runs a coordinator until it is told to stop, or checks a store.
 //!
-//! Exit codes: 0 after a stop on request, 1 where it failed while running, 2 where it could not start.
+//! Exit codes: 0 after a stop on request, 1 where it failed while running, 2 where it could not start. `check`: 0 where
+//! nothing is wrong, 1 where something is, 2 where the store cannot be read.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-use likeness_coordinator::{Coordinator, CoordinatorConfig, Running, StoreLocation};
+use clap::{Parser, Subcommand};
+use likeness_coordinator::{Coordinator, CoordinatorConfig, Running, StoreLocation, check};
 use likeness_shared::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,7 +21,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 #[command(name = "likeness-coordinator", version)]
 struct Arguments {
     /// TOML file; variables such as LIKENESS_COORDINATOR__LEASE_TTL override it, and the options here override both.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Address to listen on.
     #[arg(long, value_name = "HOST:PORT")]
@@ -31,8 +32,17 @@ struct Arguments {
     /// Task store: a file, for one coordinator; or for several that also share their artifacts' folder
     /// redis://HOST:PORT/DB (7.0 or newer) or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB. A password belongs in
     /// LIKENESS_COORDINATOR__STORE or the file, not here.
-    #[arg(long, value_name = "FILE|URL")]
+    #[arg(long, value_name = "FILE|URL", global = true)]
     store: Option<StoreLocation>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read the whole store and print what is wrong with it, a line each. Stop the coordinators first: a store that
+    /// changes meanwhile looks wrong where it is not.
+    Check,
 }
 
 #[tokio::main]
@@ -65,6 +75,9 @@ async fn run(arguments: Arguments) -> Result<(), (u8, String)> {
         config.store = store;
     }
     telemetry::init(&config.log).map_err(|error| cannot_start(&error))?;
+    if let Some(Command::Check) = arguments.command {
+        return checked(&config).await;
+    }
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| cannot_start(&error))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| cannot_start(&error))?;
     let mut running: Running = Coordinator::start(config).await.map_err(|error| cannot_start(&error))?;
@@ -75,4 +88,20 @@ async fn run(arguments: Arguments) -> Result<(), (u8, String)> {
     };
     running.shutdown(STOP_WITHIN).await;
     failure.map_or(Ok(()), |failure| Err((1, failure)))
+}
+
+#[allow(clippy::print_stdout)] // what was found is what was asked for
+async fn checked(config: &CoordinatorConfig) -> Result<(), (u8, String)> {
+    let found = check(config).await.map_err(|error| (2, error.to_string()))?;
+    for (state, count) in &found.tasks {
+        println!("{state} {count}");
+    }
+    println!("PEOPLE {}", found.people);
+    for wrong in &found.wrong {
+        println!("WRONG {wrong}");
+    }
+    match found.wrong.len() {
+        0 => Ok(()),
+        count => Err((1, format!("{count} things are wrong in {}", config.store))),
+    }
 }

@@ -5,16 +5,15 @@ mod download;
 mod upload;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tonic::transport::Channel;
+use tokio::time::sleep;
 
 use crate::backoff::Backoff;
-use crate::client::{ClientError, Peer};
+use crate::client::{ClientError, Lane, Servers};
 use crate::ids::{Digest, TaskId};
-use crate::limits::MAX_MESSAGE_BYTES;
-use crate::proto::artifacts_client::ArtifactsClient as Generated;
 
 /// How often a broken transfer is taken up again before its error is given back.
 const ATTEMPTS: u32 = 5;
@@ -78,19 +77,23 @@ pub struct Artifact {
     pub media_type: String,
 }
 
-/// Uploads and downloads. Clones share one connection.
+/// Uploads and downloads. Clones share one connection to each coordinator, and none with other calls.
 #[derive(Debug, Clone)]
 pub struct ArtifactsClient {
-    client: Generated<Channel>,
-    peer: Peer,
+    servers: Arc<Servers>,
 }
 
 impl ArtifactsClient {
-    pub(crate) fn new(channel: Channel, peer: Peer) -> Self {
-        let client = Generated::new(channel)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Self { client, peer }
+    pub(crate) fn new(servers: Arc<Servers>) -> Self {
+        Self { servers }
+    }
+
+    /// After a broken transfer: another coordinator is asked where there is one, without a pause.
+    async fn before_another_try(&self, lane: &Lane, backoff: &mut Backoff, attempt: u32) {
+        self.servers.move_on(lane);
+        if (attempt as usize).is_multiple_of(self.servers.count()) {
+            sleep(backoff.next_pause()).await;
+        }
     }
 
     fn backoff() -> Backoff {

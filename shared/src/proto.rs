@@ -11,4 +11,4 @@ pub use generated::*;
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// The oldest and the newest protocol version that this build speaks.
-pub const PROTOCOL_RANGE: std::ops::RangeInclusive<u32> = 1..=1;
+pub const PROTOCOL_RANGE: std::ops::RangeInclusive<u32> = 1..=2;

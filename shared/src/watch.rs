@@ -1,4 +1,4 @@
-//! Following one task to its end, whatever happens to the connection.
+//! Following one task to its end, whatever happens to the connection or to the coordinator at its other end.
 
 use std::time::Duration;
 
@@ -28,7 +28,8 @@ pub fn is_terminal(state: TaskState) -> bool {
     )
 }
 
-/// A task's changes from a revision on. Reconnects with the last revision seen as its cursor.
+/// A task's changes from a revision on. Reconnects with the last revision seen as its cursor: where the client knows
+/// several coordinators, with the next one at once, and after a pause when all have been tried.
 #[derive(Debug)]
 pub struct TaskWatch {
     client: Client,
@@ -36,8 +37,12 @@ pub struct TaskWatch {
     revision: u64,
     finished: bool,
     stream: Option<Streaming<WatchTaskResponse>>,
+    /// The coordinator that was asked last.
+    asked: String,
     backoff: Backoff,
     away_since: Option<Instant>,
+    /// Coordinators tried since the last change or pause.
+    tried: usize,
 }
 
 impl TaskWatch {
@@ -50,8 +55,10 @@ impl TaskWatch {
             revision: after_revision,
             finished: false,
             stream: None,
+            asked: String::new(),
             backoff,
             away_since: None,
+            tried: 0,
         }
     }
 
@@ -63,6 +70,7 @@ impl TaskWatch {
                     self.revision = task.revision;
                     self.finished = is_terminal(task.state());
                     self.away_since = None;
+                    self.tried = 0;
                     self.backoff.reset();
                     return Ok(Some(task));
                 }
@@ -72,22 +80,27 @@ impl TaskWatch {
                 Err(error) => return Err(error),
             };
             self.stream = None;
+            self.client.move_on_from(&self.asked);
             let away_since = *self.away_since.get_or_insert_with(Instant::now);
             if let Some(error) = error.filter(|_| away_since.elapsed() > RECONNECT_FOR) {
                 return Err(error);
             }
-            sleep(self.backoff.next_pause()).await;
+            self.tried += 1;
+            if self.tried >= self.client.server_count() {
+                self.tried = 0;
+                sleep(self.backoff.next_pause()).await;
+            }
         }
         Ok(None)
     }
 
     async fn receive(&mut self) -> Result<Option<Task>, ClientError> {
         if self.stream.is_none() {
+            self.asked = self.client.address().to_owned();
             let opening = timeout(OPEN_TIMEOUT, self.client.watch_task_once(self.id, self.revision));
-            let opened = opening.await.map_err(|_| ClientError::TimedOut {
-                address: self.client.address().to_owned(),
-                after: OPEN_TIMEOUT,
-            })?;
+            let opened = opening
+                .await
+                .map_err(|_| ClientError::TimedOut { address: self.asked.clone(), after: OPEN_TIMEOUT })?;
             self.stream = Some(opened?);
         }
         let Some(stream) = self.stream.as_mut() else { return Ok(None) };

@@ -16,22 +16,34 @@ pub const START: Duration = Duration::from_secs(120);
 pub const WORK: Duration = Duration::from_secs(300);
 
 /// Leases short enough that a test of their end does not take long.
-const COORDINATOR: &str = "\
+pub const SHORT_TIMES: &str = "\
 lease_ttl = \"3s\"
 beat_interval = \"500ms\"
 reconnect_grace = \"500ms\"
 expiry_interval = \"200ms\"
-[log]
-format = \"json\"
 ";
+/// Every time as it is where nothing is configured.
+pub const USUAL_TIMES: &str = "";
+
+/// What a coordinator of a test is told.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Lines of its configuration.
+    pub times: &'static str,
+    /// Where its tasks are; `None` = in a file.
+    pub store: Option<String>,
+    /// Where its artifacts are, and its store unless it is elsewhere.
+    pub data: PathBuf,
+}
 
 /// A coordinator and where it listens.
+#[derive(Debug)]
 pub struct Coordinator {
     /// The process.
     pub service: Service,
     /// `127.0.0.1:PORT`.
     pub address: String,
-    data: PathBuf,
+    setting: Setting,
 }
 
 impl Coordinator {
@@ -41,37 +53,44 @@ impl Coordinator {
     /// Where it does not start.
     #[must_use]
     pub fn start(data: &Path) -> Self {
-        Self::start_at("127.0.0.1:0", data)
+        Self::start_as(&Setting { times: SHORT_TIMES, store: None, data: data.to_owned() })
     }
 
-    /// Starts another on the same address and files.
+    /// Starts one of this setting on a free port.
     ///
     /// # Panics
     /// Where it does not start.
     #[must_use]
-    pub fn start_again(address: &str, data: &Path) -> Self {
-        Self::start_at(address, data)
+    pub fn start_as(setting: &Setting) -> Self {
+        Self::start_at("127.0.0.1:0", setting)
     }
 
-    fn start_at(listen: &str, data: &Path) -> Self {
-        let config = data.join("coordinator.toml");
-        std::fs::write(&config, COORDINATOR).expect("the test's folder can be written");
+    /// Starts one of this setting at an address, where another of it may have been.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn start_at(listen: &str, setting: &Setting) -> Self {
+        let config = setting.data.join("coordinator.toml");
+        let text = format!("{}[log]\nformat = \"json\"\n", setting.times);
+        std::fs::write(&config, text).expect("the test's folder can be written");
         let mut command = Command::new(binaries::path("likeness-coordinator"));
-        command.arg("--config").arg(&config).args(["--listen", listen]).arg("--data").arg(data);
+        command.arg("--config").arg(&config).args(["--listen", listen]).arg("--data").arg(&setting.data);
+        command.args(setting.store.iter().flat_map(|store| ["--store", store.as_str()]));
         let service = Service::start("coordinator", &mut command);
         let address = service.wait_for("where it listens", START, |line| {
             let said: Value = serde_json::from_str(line).ok()?;
             (said["message"] == "coordinator listens").then(|| said["address"].as_str().map(str::to_owned))?
         });
-        Self { service, address, data: data.to_path_buf() }
+        Self { service, address, setting: setting.clone() }
     }
 
     /// Kills it and starts it again on the same address and files.
     #[must_use]
     pub fn kill_and_restart(self) -> Self {
-        let Self { service, address, data } = self;
+        let Self { service, address, setting } = self;
         service.kill();
-        Self::start_again(&address, &data)
+        Self::start_at(&address, &setting)
     }
 
     /// Starts a worker with the pocket model and one slot.
@@ -169,4 +188,20 @@ pub fn trained(line: &str, steps: u64) -> Option<Value> {
 pub fn in_state(line: &str, state: &str) -> Option<Value> {
     let task: Value = serde_json::from_str(line).ok()?;
     (task["state"] == state).then_some(task)
+}
+
+/// Starts a worker with the simulated device, one slot unless the further options say otherwise, which dials the coordinators of a
+/// list separated by commas.
+#[must_use]
+pub fn start_simulated(name: &str, coordinators: &str, step_time: &str, options: &[&str]) -> Service {
+    let mut command = Command::new(binaries::path("likeness-worker"));
+    command
+        .env("NO_COLOR", "1")
+        .args(["--coordinator", coordinators, "--worker-id", name, "--log", "info"])
+        .args(["--device", "simulated", "--simulated-step-time", step_time])
+        .args(options);
+    if !options.contains(&"--slots") {
+        command.args(["--slots", "1"]);
+    }
+    Service::start(name, &mut command)
 }

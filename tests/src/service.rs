@@ -11,19 +11,20 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// A running process.
+#[derive(Debug)]
 pub struct Service {
     name: String,
     child: Child,
     log: Arc<Log>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Log {
     said: Mutex<Said>,
     more: Condvar,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Said {
     lines: Vec<String>,
     open_ends: usize,

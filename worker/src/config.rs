@@ -10,13 +10,15 @@ use likeness_shared::telemetry::LogConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::device::{DeviceChoice, DeviceError};
+use crate::simulated::{SimulatedConfig, SimulatedConfigError};
 
 /// Everything that a worker can be told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerConfig {
-    /// Where the coordinator is, such as `http://127.0.0.1:7878`.
-    pub coordinator: String,
+    /// Where the fleet's coordinators are, such as `http://127.0.0.1:7878`. One is enough; the others are dialled
+    /// where it cannot be reached.
+    pub coordinators: Vec<String>,
     /// This worker's name in the fleet; empty = host name and random letters.
     pub worker_id: String,
     /// The models to load: name and folder (the layout of the diffusers library).
@@ -25,7 +27,7 @@ pub struct WorkerConfig {
     pub default_model: String,
     /// Tasks that may be live at once, 1..=64.
     pub slots: u32,
-    /// "auto", "cpu" or "cuda:0".
+    /// "auto", "cpu" or "cuda:0"; "simulated" computes nothing and is for load tests alone.
     pub device: DeviceChoice,
     /// For the connection to stand.
     #[serde(with = "humantime_serde")]
@@ -50,6 +52,8 @@ pub struct WorkerConfig {
     pub metrics: Option<RedisAddress>,
     /// Name of the fleet, in front of the series' keys: the coordinators' `redis.fleet`.
     pub fleet: String,
+    /// The simulated device.
+    pub simulated: SimulatedConfig,
     /// Logs.
     pub log: LogConfig,
 }
@@ -57,7 +61,7 @@ pub struct WorkerConfig {
 impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
-            coordinator: "http://127.0.0.1:7878".to_owned(),
+            coordinators: vec!["http://127.0.0.1:7878".to_owned()],
             worker_id: String::new(),
             models: BTreeMap::new(),
             default_model: String::new(),
@@ -71,6 +75,7 @@ impl Default for WorkerConfig {
             report_interval: Duration::from_millis(100),
             metrics: None,
             fleet: "default".to_owned(),
+            simulated: SimulatedConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -87,6 +92,9 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// Nobody to work for.
+    #[error("no coordinator is configured: add its address to coordinators, or give --coordinator URL")]
+    NoCoordinators,
     /// Nothing to compute with.
     #[error("no model is configured: add one to [models] or give --model NAME=DIR")]
     NoModels,
@@ -111,6 +119,9 @@ pub enum ConfigError {
     /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The simulated device.
+    #[error(transparent)]
+    Simulated(#[from] SimulatedConfigError),
 }
 
 impl WorkerConfig {
@@ -126,7 +137,14 @@ impl WorkerConfig {
 
     /// Refuses what cannot work, naming the option.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.models.is_empty() {
+        if self.coordinators.is_empty() {
+            return Err(ConfigError::NoCoordinators);
+        }
+        let simulated = self.device == DeviceChoice::Simulated;
+        if simulated && !self.models.is_empty() {
+            return Err(DeviceError::NoModels.into());
+        }
+        if !simulated && self.models.is_empty() {
             return Err(ConfigError::NoModels);
         }
         if !self.default_model.is_empty() && !self.models.contains_key(&self.default_model) {
@@ -152,7 +170,11 @@ impl WorkerConfig {
                 return Err(ConfigError::Value { name, value: format!("{value:?}"), rule: "1ms to 24h" });
             }
         }
-        self.device.open()?;
+        if simulated {
+            self.simulated.validate()?;
+        } else {
+            self.device.open()?;
+        }
         Ok(())
     }
 
@@ -177,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_file_overrides_defaults_and_is_checked() {
-        let text = "coordinator = \"http://a:1\"\nslots = 4\ndrain_grace = \"3s\"\ndefault_model = \"b\"\n\
+        let text = "coordinators = [\"http://a:1\", \"http://b:1\"]\nslots = 4\ndrain_grace = \"3s\"\ndefault_model = \"b\"\n\
                     device = \"cpu\"\n[models]\na = \"/a\"\nb = \"/b\"\n";
         let config = read(text).unwrap();
         config.validate().unwrap();
@@ -208,6 +230,10 @@ mod tests {
         assert!(text(WorkerConfig { default_model: "x".into(), ..good() }).contains("models are pocket"));
         assert!(text(WorkerConfig { worker_id: "a b".into(), ..good() }).starts_with("worker_id"));
         assert!(text(WorkerConfig { drain_grace: Duration::ZERO, ..good() }).starts_with("drain_grace"));
+        let simulated = WorkerConfig { device: DeviceChoice::Simulated, ..WorkerConfig::default() };
+        simulated.validate().unwrap();
+        let both = WorkerConfig { device: DeviceChoice::Simulated, ..good() };
+        assert!(text(both).contains("runs no models"));
         let cuda = WorkerConfig { device: DeviceChoice::Cuda(0), ..good() };
         assert!(text(cuda).contains("no CUDA support"));
     }

@@ -5,20 +5,23 @@
 //! death, reports the attempts that were on it as lost, and starts a fresh thread with freshly loaded models.
 //! Three deaths within [`QUICK`] of one another end the worker: the device or a model is unusable.
 
+mod choice;
+#[cfg(test)]
+mod tests;
+
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, FloatDType};
 use likeness_diffusion::model_folder::ModelFolder;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+
+pub use choice::{DeviceChoice, DeviceError};
 
 use crate::engine::{self, Attempt, Command, Event, JobOpener, LiveAttempts, LoadedModel, Studio};
 
@@ -30,87 +33,6 @@ pub const MOST_QUICK_DEATHS: usize = 3;
 const COMMAND_QUEUE: usize = 256;
 /// Events that may wait for the session.
 const EVENT_QUEUE: usize = 256;
-
-/// Which device computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum DeviceChoice {
-    /// The best that this build can use: the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// An NVIDIA card, by number.
-    Cuda(u32),
-}
-
-/// A device that cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DeviceError {
-    /// Not the name of a device.
-    #[error("device {0:?} is not known: use \"auto\", \"cpu\" or \"cuda:0\"")]
-    Unknown(String),
-    /// The program was built without it.
-    #[error(
-        "device \"cuda:{0}\" is asked for, but this build of the worker has no CUDA support: use device = \"cpu\""
-    )]
-    NoCuda(u32),
-}
-
-impl FromStr for DeviceChoice {
-    type Err = DeviceError;
-
-    fn from_str(text: &str) -> Result<Self, DeviceError> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            other => match other.strip_prefix("cuda:").map(str::parse) {
-                Some(Ok(number)) => Ok(Self::Cuda(number)),
-                _ => Err(DeviceError::Unknown(other.to_owned())),
-            },
-        }
-    }
-}
-
-impl TryFrom<String> for DeviceChoice {
-    type Error = DeviceError;
-
-    fn try_from(text: String) -> Result<Self, DeviceError> {
-        text.parse()
-    }
-}
-
-impl From<DeviceChoice> for String {
-    fn from(choice: DeviceChoice) -> Self {
-        choice.to_string()
-    }
-}
-
-impl fmt::Display for DeviceChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(number) => write!(f, "cuda:{number}"),
-        }
-    }
-}
-
-impl DeviceChoice {
-    /// The device and the type that models run in on it.
-    pub fn open(self) -> Result<(Device, FloatDType), DeviceError> {
-        match self {
-            Self::Auto | Self::Cpu => Ok((Device::flex(), FloatDType::F32)),
-            Self::Cuda(number) => Err(DeviceError::NoCuda(number)),
-        }
-    }
-
-    /// The device's name for reports.
-    pub fn name(self) -> &'static str {
-        "cpu"
-    }
-}
 
 /// What runs on the device thread: makes the opener of jobs anew for every life of the thread.
 pub trait DeviceProgram: Send + Sync + 'static {
@@ -329,6 +251,3 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("a panic without a message").to_owned()
 }
-
-#[cfg(test)]
-mod tests;

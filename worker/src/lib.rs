@@ -1,7 +1,7 @@
 //! The worker: learns people from photos and draws pictures of them, on one device.
 //!
 //! [`inversion`] and [`generation`] are the method, on a loaded model and without any networking. [`engine`] gives
-//! the device's time to live tasks, [`device`] is the thread on which it does, `session` the one connection to the
+//! the device's time to live tasks, [`device`] is the thread on which it does ([`simulated`] is a stand-in for it), `session` the one connection to the
 //! coordinator, and [`Worker`] all of it together. Each knows those before it and none after.
 
 pub mod config;
@@ -11,6 +11,7 @@ mod error;
 pub mod generation;
 pub mod inversion;
 mod session;
+pub mod simulated;
 mod worker;
 
 pub use config::{ConfigError, WorkerConfig};

@@ -1,7 +1,8 @@
-//! `likeness-worker`: serves one coordinator with one device until it is told to stop.
+//! `likeness-worker`: serves a fleet's coordinators with one device until it is told to stop.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use likeness_shared::telemetry;
@@ -16,7 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Learns people from photos and draws pictures of them, for a Likeness coordinator.
 ///
-/// The worker loads its models, dials the coordinator and takes as many tasks as it has slots. SIGTERM or Ctrl-C
+/// The worker loads its models, dials a coordinator and takes as many tasks as it has slots. SIGTERM or Ctrl-C
 /// hands running tasks back with their state and ends it.
 ///
 /// Exit codes: 0 stopped as asked, 1 the device or a model failed, 2 bad configuration.
@@ -26,9 +27,10 @@ struct Arguments {
     /// Configuration file (TOML); flags override it.
     #[arg(long, value_name = "FILE", env = "LIKENESS_WORKER_CONFIG")]
     config: Option<PathBuf>,
-    /// Address of the coordinator, such as http://127.0.0.1:7878.
-    #[arg(long, value_name = "URL", env = "LIKENESS_COORDINATOR")]
-    coordinator: Option<String>,
+    /// Address of a coordinator, such as http://127.0.0.1:7878. May be repeated (or separated by commas) where the
+    /// fleet has several: any of them will do.
+    #[arg(long = "coordinator", value_name = "URL", env = "LIKENESS_COORDINATOR", value_delimiter = ',')]
+    coordinators: Vec<String>,
     /// A model: its name and its folder in the layout of the diffusers library. May be repeated.
     #[arg(long = "model", value_name = "NAME=DIR", value_parser = parse_model)]
     models: Vec<(String, PathBuf)>,
@@ -41,9 +43,15 @@ struct Arguments {
     /// Tasks that may be live at once.
     #[arg(long, value_name = "N")]
     slots: Option<u32>,
-    /// Where to compute: auto, cpu or cuda:0.
+    /// Where to compute: auto, cpu or cuda:0. "simulated" waits instead, for load tests: its results mean nothing.
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
+    /// What a step takes on the simulated device, such as 2ms; 0s = as fast as possible.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    simulated_step_time: Option<Duration>,
+    /// Let a task make the simulated device misbehave by words such as "fault:panic" in its prompt.
+    #[arg(long)]
+    simulated_faults: bool,
     /// What to log, such as info or likeness_worker=debug.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -58,6 +66,10 @@ fn parse_model(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("write it as 2ms or 1s ({error})"))
+}
+
 impl Arguments {
     fn into_config(self) -> Result<WorkerConfig, ConfigError> {
         let mut config = match &self.config {
@@ -65,11 +77,15 @@ impl Arguments {
             None => WorkerConfig::default(),
         };
         config.models.extend(self.models);
-        config.coordinator = self.coordinator.unwrap_or(config.coordinator);
+        if !self.coordinators.is_empty() {
+            config.coordinators = self.coordinators;
+        }
         config.default_model = self.default_model.unwrap_or(config.default_model);
         config.worker_id = self.worker_id.unwrap_or(config.worker_id);
         config.slots = self.slots.unwrap_or(config.slots);
         config.device = self.device.unwrap_or(config.device);
+        config.simulated.step_time = self.simulated_step_time.unwrap_or(config.simulated.step_time);
+        config.simulated.obey_faults |= self.simulated_faults;
         config.log.filter = self.log.unwrap_or(config.log.filter);
         config.validate()?;
         Ok(config)

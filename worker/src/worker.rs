@@ -3,21 +3,21 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
-use crate::device::{DeviceEvent, DeviceHandle, ModelFolders};
+use crate::device::{DeviceChoice, DeviceEvent, DeviceHandle, ModelFolders};
 use crate::error::WorkerError;
 use crate::session::Session;
+use crate::simulated::SimulatedDevice;
 
 /// A worker.
 #[derive(Debug)]
 pub struct Worker;
 
 impl Worker {
-    /// Loads the models, dials the coordinator and serves it until `shutdown`; then hands its tasks back and
+    /// Loads the models, dials a coordinator and serves it until `shutdown`; then hands its tasks back and
     /// returns within the configured grace. A coordinator that is away is waited for.
     pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
         config.validate()?;
-        let folders = ModelFolders { device: config.device, models: config.models_default_first() };
-        let mut device = DeviceHandle::start(folders, config.report_interval)?;
+        let mut device = start_device(&config)?;
         let first = tokio::select! {
             event = device.events.recv() => event,
             () = shutdown.cancelled() => None,
@@ -31,6 +31,18 @@ impl Worker {
             }
             None if shutdown.is_cancelled() => Ok(()),
             None => Err(WorkerError::Device("its thread is gone".to_owned())),
+        }
+    }
+}
+
+fn start_device(config: &WorkerConfig) -> std::io::Result<DeviceHandle> {
+    match config.device {
+        DeviceChoice::Simulated => {
+            DeviceHandle::start(SimulatedDevice::new(config.simulated.clone()), config.report_interval)
+        }
+        device @ (DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Cuda(_)) => {
+            let folders = ModelFolders { device, models: config.models_default_first() };
+            DeviceHandle::start(folders, config.report_interval)
         }
     }
 }

@@ -90,7 +90,7 @@ fn coordinator_config(data: &Path, listen: SocketAddr) -> CoordinatorConfig {
 
 fn worker_config(coordinator: SocketAddr, models: Vec<(String, PathBuf)>, slots: u32) -> WorkerConfig {
     WorkerConfig {
-        coordinator: format!("http://{coordinator}"),
+        coordinators: vec![format!("http://{coordinator}")],
         default_model: models.first().map(|(name, _)| name.clone()).unwrap_or_default(),
         models: models.into_iter().collect(),
         slots,

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{ATTEMPTS, Artifact, ArtifactError, ArtifactsClient, TRANSFER_TIMEOUT};
-use crate::client::ClientError;
+use crate::client::{ClientError, Lane};
 use crate::ids::{Digest, DigestBuilder};
 use crate::proto::download_response::Part;
 use crate::proto::{DownloadHeader, DownloadRequest};
@@ -92,34 +92,35 @@ impl ArtifactsClient {
         let mut backoff = Self::backoff();
         let mut attempt = 1;
         loop {
-            match self.transfer_once(transfer).await {
+            let lane = self.servers.current();
+            match transfer_once(lane, transfer).await {
                 Ok(()) => return transfer.verified(),
                 Err(error) if error.is_transient() && attempt < ATTEMPTS => {
                     tracing::debug!(%error, attempt, "download broke off and is taken up again");
+                    self.before_another_try(lane, &mut backoff, attempt).await;
                     attempt += 1;
-                    sleep(backoff.next_pause()).await;
                 }
                 Err(error) => return Err(error),
             }
         }
     }
+}
 
-    async fn transfer_once(&self, transfer: &mut Transfer) -> Result<(), ArtifactError> {
-        let deadline = Instant::now() + TRANSFER_TIMEOUT;
-        let timed_out =
-            |_| ClientError::TimedOut { address: self.peer.address.clone(), after: TRANSFER_TIMEOUT };
-        let request = DownloadRequest { digest: transfer.digest.to_string(), offset: transfer.received };
-        let mut client = self.client.clone();
-        let opened = timeout_at(deadline, client.download(request)).await.map_err(timed_out)?;
-        let mut stream = opened.map_err(|status| self.peer.error(status))?.into_inner();
-        loop {
-            let message = timeout_at(deadline, stream.message()).await.map_err(timed_out)?;
-            match message.map_err(|status| self.peer.error(status))?.map(|message| message.part) {
-                None => return Ok(()),
-                Some(Some(Part::Header(header))) => transfer.begin(header)?,
-                Some(Some(Part::Chunk(chunk))) => transfer.append(&chunk).await?,
-                Some(None) => return Err(ClientError::Incomplete("a part of the download").into()),
-            }
+/// Receives what is missing from one coordinator.
+async fn transfer_once(lane: &Lane, transfer: &mut Transfer) -> Result<(), ArtifactError> {
+    let deadline = Instant::now() + TRANSFER_TIMEOUT;
+    let timed_out = |_| ClientError::TimedOut { address: lane.peer.address.clone(), after: TRANSFER_TIMEOUT };
+    let request = DownloadRequest { digest: transfer.digest.to_string(), offset: transfer.received };
+    let mut client = lane.artifacts();
+    let opened = timeout_at(deadline, client.download(request)).await.map_err(timed_out)?;
+    let mut stream = lane.answer(opened)?;
+    loop {
+        let message = timeout_at(deadline, stream.message()).await.map_err(timed_out)?;
+        match message.map_err(|status| lane.peer.error(status))?.map(|message| message.part) {
+            None => return Ok(()),
+            Some(Some(Part::Header(header))) => transfer.begin(header)?,
+            Some(Some(Part::Chunk(chunk))) => transfer.append(&chunk).await?,
+            Some(None) => return Err(ClientError::Incomplete("a part of the download").into()),
         }
     }
 }

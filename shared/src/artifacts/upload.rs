@@ -4,10 +4,10 @@ use std::path::Path;
 
 use bytes::Bytes;
 use futures::stream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::{ATTEMPTS, ArtifactError, ArtifactsClient, TRANSFER_TIMEOUT};
-use crate::client::ClientError;
+use crate::client::{ClientError, Lane};
 use crate::ids::Digest;
 use crate::limits::{CHUNK_BYTES, MAX_ARTIFACT_BYTES};
 use crate::proto::upload_request::Part;
@@ -25,12 +25,13 @@ impl ArtifactsClient {
         let mut backoff = Self::backoff();
         let mut attempt = 1;
         loop {
-            match self.upload_once(digest, &bytes, media_type).await {
+            let lane = self.servers.current();
+            match upload_once(lane, digest, &bytes, media_type).await {
                 Ok(()) => return Ok(digest),
                 Err(error) if error.is_transient() && attempt < ATTEMPTS => {
                     tracing::debug!(%error, attempt, "upload broke off and is taken up again");
+                    self.before_another_try(lane, &mut backoff, attempt).await;
                     attempt += 1;
-                    sleep(backoff.next_pause()).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -48,42 +49,40 @@ impl ArtifactsClient {
         let bytes = tokio::fs::read(path).await.map_err(failed)?;
         self.upload(bytes, media_type).await
     }
+}
 
-    async fn upload_once(
-        &self,
-        digest: Digest,
-        bytes: &Bytes,
-        media_type: &str,
-    ) -> Result<(), ArtifactError> {
-        let asked = self.peer.request(GetUploadRequest { digest: digest.to_string() });
-        let known = self.client.clone().get_upload(asked).await;
-        let known = known.map_err(|status| self.peer.error(status))?.into_inner();
-        if known.complete {
-            return Ok(());
-        }
-        let offset = known.received_bytes.min(bytes.len() as u64);
-        let header = UploadHeader {
-            digest: digest.to_string(),
-            size_bytes: bytes.len() as u64,
-            media_type: media_type.to_owned(),
-            offset,
-        };
-        let rest = bytes.slice(usize::try_from(offset).unwrap_or(bytes.len())..);
-        let parts = std::iter::once(Part::Header(header)).chain(chunks(rest).map(Part::Chunk));
-        let messages = stream::iter(parts.map(|part| UploadRequest { part: Some(part) }));
-        let mut client = self.client.clone();
-        let sent = timeout(TRANSFER_TIMEOUT, client.upload(messages)).await;
-        let answer = sent.map_err(|_| ClientError::TimedOut {
-            address: self.peer.address.clone(),
-            after: TRANSFER_TIMEOUT,
-        })?;
-        let answer = answer.map_err(|status| self.peer.error(status))?.into_inner();
-        if answer.digest != digest.to_string() {
-            let reason = format!("the coordinator says that it has received {}", answer.digest);
-            return Err(ArtifactError::Damaged { digest, reason });
-        }
-        Ok(())
+/// Asks one coordinator how much has arrived, and sends it the rest.
+async fn upload_once(
+    lane: &Lane,
+    digest: Digest,
+    bytes: &Bytes,
+    media_type: &str,
+) -> Result<(), ArtifactError> {
+    let asked = lane.peer.request(GetUploadRequest { digest: digest.to_string() });
+    let known = lane.answer(lane.artifacts().get_upload(asked).await)?;
+    if known.complete {
+        return Ok(());
     }
+    let offset = known.received_bytes.min(bytes.len() as u64);
+    let header = UploadHeader {
+        digest: digest.to_string(),
+        size_bytes: bytes.len() as u64,
+        media_type: media_type.to_owned(),
+        offset,
+    };
+    let rest = bytes.slice(usize::try_from(offset).unwrap_or(bytes.len())..);
+    let parts = std::iter::once(Part::Header(header)).chain(chunks(rest).map(Part::Chunk));
+    let messages = stream::iter(parts.map(|part| UploadRequest { part: Some(part) }));
+    let mut client = lane.artifacts();
+    let sent = timeout(TRANSFER_TIMEOUT, client.upload(messages)).await;
+    let answer = sent
+        .map_err(|_| ClientError::TimedOut { address: lane.peer.address.clone(), after: TRANSFER_TIMEOUT })?;
+    let answer = lane.answer(answer)?;
+    if answer.digest != digest.to_string() {
+        let reason = format!("the coordinator says that it has received {}", answer.digest);
+        return Err(ArtifactError::Damaged { digest, reason });
+    }
+    Ok(())
 }
 
 fn check_size(what: &str, size: u64) -> Result<(), ArtifactError> {

@@ -1,4 +1,4 @@
-//! Why a call gave no result, and what to do about it.
+//! Why a call gave no result, and how a transport's status becomes that.
 
 use std::time::Duration;
 
@@ -85,12 +85,13 @@ impl Peer {
 
     /// A request with this peer's deadline.
     pub(crate) fn request<T>(&self, message: T) -> Request<T> {
-        self.request_within(message, self.request_timeout)
+        self.request_after(Duration::ZERO, message)
     }
 
-    pub(super) fn request_within<T>(&self, message: T, timeout: Duration) -> Request<T> {
+    /// The same for a call that is answered only after `wait`.
+    pub(crate) fn request_after<T>(&self, wait: Duration, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.set_timeout(timeout);
+        request.set_timeout(wait.saturating_add(self.request_timeout));
         request
     }
 }

@@ -10,13 +10,13 @@ impl Client {
         &self,
         request: proto::ListWorkersRequest,
     ) -> Result<proto::ListWorkersResponse, ClientError> {
-        self.answer(self.operations.clone().list_workers(self.peer.request(request)).await)
+        self.ask(request, |lane, request| async move { lane.operations().list_workers(request).await }).await
     }
 
     /// The worker as it is.
     pub async fn get_worker(&self, id: &WorkerId) -> Result<proto::Worker, ClientError> {
         let request = proto::GetWorkerRequest { id: id.to_string() };
-        self.answer(self.operations.clone().get_worker(self.peer.request(request)).await)
+        self.ask(request, |lane, request| async move { lane.operations().get_worker(request).await }).await
     }
 
     /// No new work for a worker; it hands back what it holds, or finishes it where so asked. Repeatable.
@@ -28,19 +28,20 @@ impl Client {
     ) -> Result<proto::Worker, ClientError> {
         let request =
             proto::DrainWorkerRequest { id: id.to_string(), reason: reason.to_owned(), finish_running };
-        self.answer(self.operations.clone().drain_worker(self.peer.request(request)).await)
+        self.ask(request, |lane, request| async move { lane.operations().drain_worker(request).await }).await
     }
 
     /// Ends a worker's drain and quarantine. Repeatable.
     pub async fn undrain_worker(&self, id: &WorkerId) -> Result<proto::Worker, ClientError> {
         let request = proto::UndrainWorkerRequest { id: id.to_string() };
-        self.answer(self.operations.clone().undrain_worker(self.peer.request(request)).await)
+        self.ask(request, |lane, request| async move { lane.operations().undrain_worker(request).await })
+            .await
     }
 
     /// Keeps a task back. Repeatable.
     pub async fn hold_task(&self, id: TaskId, reason: &str) -> Result<proto::Task, ClientError> {
         let request = proto::HoldTaskRequest { id: id.to_string(), reason: reason.to_owned() };
-        self.answer(self.operations.clone().hold_task(self.peer.request(request)).await)
+        self.ask(request, |lane, request| async move { lane.operations().hold_task(request).await }).await
     }
 
     /// Who waits, with which share, those who are next first.
@@ -48,19 +49,19 @@ impl Client {
         &self,
         request: proto::GetQueueRequest,
     ) -> Result<proto::GetQueueResponse, ClientError> {
-        self.answer(self.operations.clone().get_queue(self.peer.request(request)).await)
+        self.ask(request, |lane, request| async move { lane.operations().get_queue(request).await }).await
     }
 
     /// Lets a held task go on. Repeatable.
     pub async fn release_task(&self, id: TaskId) -> Result<proto::Task, ClientError> {
         let request = proto::ReleaseTaskRequest { id: id.to_string() };
-        self.answer(self.operations.clone().release_task(self.peer.request(request)).await)
+        self.ask(request, |lane, request| async move { lane.operations().release_task(request).await }).await
     }
 
     /// Tries a task again that ended without a result. Repeatable while it waits.
     pub async fn retry_task(&self, id: TaskId) -> Result<proto::Task, ClientError> {
         let request = proto::RetryTaskRequest { id: id.to_string() };
-        self.answer(self.operations.clone().retry_task(self.peer.request(request)).await)
+        self.ask(request, |lane, request| async move { lane.operations().retry_task(request).await }).await
     }
 
     /// The same for a page of dead letters. Go on with the token of the answer.
@@ -68,6 +69,6 @@ impl Client {
         &self,
         request: proto::RetryTasksRequest,
     ) -> Result<proto::RetryTasksResponse, ClientError> {
-        self.answer(self.operations.clone().retry_tasks(self.peer.request(request)).await)
+        self.ask(request, |lane, request| async move { lane.operations().retry_tasks(request).await }).await
     }
 }

@@ -56,7 +56,7 @@ impl Job for FragileJob {
 fn order() -> Order {
     let work = Work::Inversion { spec: Box::new(InversionSpec::default()), photos: vec![], start_file: None };
     let attempt = Attempt { task: TaskId::generate(), fence: Fence(1) };
-    Order { attempt, work, checkpoint: Bytes::new() }
+    Order { attempt, number: 1, reseed: 0, work, checkpoint: Bytes::new() }
 }
 
 fn start(panics: usize) -> DeviceHandle {
@@ -122,9 +122,12 @@ async fn a_model_that_cannot_be_loaded_is_named() {
 
 #[test]
 fn devices_are_read_by_name() {
-    for (text, choice) in
-        [("auto", DeviceChoice::Auto), ("cpu", DeviceChoice::Cpu), ("cuda:1", DeviceChoice::Cuda(1))]
-    {
+    for (text, choice) in [
+        ("auto", DeviceChoice::Auto),
+        ("cpu", DeviceChoice::Cpu),
+        ("cuda:1", DeviceChoice::Cuda(1)),
+        ("simulated", DeviceChoice::Simulated),
+    ] {
         assert_eq!(text.parse(), Ok(choice));
         assert_eq!(choice.to_string(), text);
     }

@@ -133,5 +133,5 @@ impl Job for GenerationJob<'_> {
 
 fn fault(error: GenerationError) -> Fault {
     let code = error.code();
-    Fault { code: code.to_owned(), message: error.to_string(), retryable: code == "internal" }
+    if code == "internal" { Fault::passing(code, error) } else { Fault::lasting(code, error) }
 }

@@ -10,6 +10,7 @@ use likeness_faces::intake::{Photo, PhotoLimits, PhotoRefused, PhotoSet, RgbPixe
 use likeness_shared::ids::TaskId;
 use likeness_shared::limits::DEFAULT_PLACEHOLDER;
 use likeness_shared::proto::{InversionSpec, Progress};
+use sha2::{Digest, Sha256};
 
 use super::job::Job;
 use super::order::{Ending, Fault, LearnedPerson};
@@ -24,6 +25,14 @@ enum Phase<'m> {
     Intake { waiting: VecDeque<Bytes>, taken: Vec<Photo>, refused: Vec<PhotoRefused> },
     Encode { photos: Vec<RgbPicture>, latents: Vec<PhotoLatents> },
     Train(Box<Inversion<'m>>),
+}
+
+/// What earlier attempts at a task left for the next one.
+pub(super) struct Resumed {
+    /// State to go on from; empty = from the start.
+    pub(super) checkpoint: Bytes,
+    /// How many of them diverged.
+    pub(super) reseed: u32,
 }
 
 /// An inversion under way.
@@ -44,9 +53,11 @@ impl<'m> InversionJob<'m> {
         spec: InversionSpec,
         photos: Vec<Bytes>,
         start_file: Option<&[u8]>,
-        checkpoint: Bytes,
+        resumed: Resumed,
     ) -> Result<Self, Fault> {
-        let options = spec::inversion_options(&spec)?;
+        let Resumed { checkpoint, reseed } = resumed;
+        let mut options = spec::inversion_options(&spec)?;
+        options.seed = reseeded(options.seed, reseed);
         options.validate().map_err(|error| fault(error.into()))?;
         let start = spec::start(&spec, start_file)?;
         let (width, height) = model.diffusion.native_size();
@@ -196,6 +207,18 @@ impl Job for InversionJob<'_> {
     }
 }
 
+/// The seed of an attempt: the task's own, unless earlier attempts diverged on the numbers that it gives.
+fn reseeded(seed: u64, reseed: u32) -> u64 {
+    if reseed == 0 {
+        return seed;
+    }
+    let mut mixed = Sha256::new();
+    mixed.update(b"likeness reseed");
+    mixed.update(seed.to_le_bytes());
+    mixed.update(reseed.to_le_bytes());
+    mixed.finalize().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
 /// The photos as the model learns from them, or every reason why they cannot be.
 fn squares(photos: Vec<Photo>, refused: Vec<PhotoRefused>, side: u32) -> Result<Vec<RgbPicture>, Fault> {
     if !refused.is_empty() {
@@ -227,6 +250,29 @@ fn refusal(refused: &[PhotoRefused]) -> Fault {
 /// internal errors are the device's; the rest would come again.
 fn fault(error: InversionError) -> Fault {
     let code = error.code();
-    let retryable = matches!(code, "nan_loss" | "bad_checkpoint" | "internal");
-    Fault { code: code.to_owned(), message: error.to_string(), retryable }
+    match code {
+        "nan_loss" | "bad_checkpoint" | "internal" => Fault::passing(code, error),
+        _ => Fault::lasting(code, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Blame;
+
+    #[test]
+    fn only_an_attempt_after_a_divergence_draws_other_numbers() {
+        assert_eq!(reseeded(7, 0), 7, "the first attempts are bit-equal, wherever they run");
+        let seeds = [7, reseeded(7, 1), reseeded(7, 2), reseeded(8, 1)];
+        let distinct: std::collections::BTreeSet<u64> = seeds.into_iter().collect();
+        assert_eq!(distinct.len(), seeds.len());
+        assert_eq!(reseeded(7, 1), reseeded(7, 1), "and so are the later ones");
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_is_worth_another_attempt() {
+        let fault = fault(InversionError::NanLoss { iteration: 3, loss: f64::NAN });
+        assert_eq!((fault.code.as_str(), fault.blame), ("nan_loss", Blame::Chance));
+    }
 }

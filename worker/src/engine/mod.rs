@@ -1,6 +1,6 @@
 //! The engine: the loop that gives the device's time to the tasks that are live.
 //!
-//! A *turn* is one pass: commands first (joins, cancels, drops, pauses, drain), then one bounded piece of work
+//! A *turn* is one pass: commands first (joins, cancels, drops, hand-backs, pauses, drain), then one bounded piece of work
 //! for each live task in the order in which they joined. So a cancel or a drain acts within one step of every
 //! live task, and no task waits for another's end. The engine runs on the device's own thread; it blocks on
 //! commands while there is nothing to do, and ends when the commands' other end is gone.
@@ -24,8 +24,8 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 pub use job::{Job, JobOpener};
 pub use order::{
-    Attempt, BoundPerson, Command, DrawnPicture, DrawnPictures, Ending, Event, Fault, LearnedPerson, Order,
-    Work,
+    Attempt, Blame, BoundPerson, Command, DrawnPicture, DrawnPictures, Ending, Event, Fault, LearnedPerson,
+    Order, Work,
 };
 pub use slot::LiveAttempts;
 pub use studio::{LoadedModel, Studio};
@@ -94,6 +94,7 @@ fn obey<'m>(
         }
         Command::Cancel(attempt) => with_slot(slots, attempt, Slot::cancel),
         Command::Drop(attempt) => slots.retain(|slot| slot.attempt() != attempt),
+        Command::HandBack(attempt) => with_slot(slots, attempt, Slot::hand_back),
         Command::Pause(attempt) => with_slot(slots, attempt, Slot::pause),
         Command::Resume(attempt) => with_slot(slots, attempt, Slot::resume),
         Command::Drain => slots.iter_mut().for_each(Slot::hand_back),

@@ -27,6 +27,10 @@ impl fmt::Display for Attempt {
 pub struct Order {
     /// Which attempt.
     pub attempt: Attempt,
+    /// How many attempts at the task there have been, this one included; 0 = the coordinator does not say.
+    pub number: u32,
+    /// How many attempts diverged: where it is not 0 the task's random numbers are drawn anew.
+    pub reseed: u32,
     /// What to do.
     pub work: Work,
     /// Checkpoint to go on from; empty = from the start.
@@ -76,6 +80,8 @@ pub enum Command {
     Cancel(Attempt),
     /// The lease is lost: stop at the next step, nobody waits for the outcome.
     Drop(Attempt),
+    /// The task is to go on elsewhere: hand it back with its state at the next step.
+    HandBack(Attempt),
     /// No work on this attempt until [`Command::Resume`]; its state is kept.
     Pause(Attempt),
     /// Go on.
@@ -95,6 +101,8 @@ pub enum Event {
         progress: Progress,
         /// Its state, where it has one to resume from.
         checkpoint: Option<Bytes>,
+        /// Time the device has worked for it so far.
+        device_time: Duration,
     },
     /// The attempt is over. Never missing, except for dropped attempts.
     Ended {
@@ -166,7 +174,18 @@ pub struct DrawnPicture {
     pub height: u32,
 }
 
-/// Why a task failed: a stable code, a sentence that says what to do, and whether another attempt may succeed.
+/// Who is to blame for a failed attempt, and so what is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The task: every attempt would meet the same.
+    Task,
+    /// Chance: another attempt may not meet it, from the start.
+    Chance,
+    /// The worker: the task is not charged, and goes on elsewhere from its newest checkpoint.
+    Worker,
+}
+
+/// Why an attempt failed: a stable code, a sentence that says what to do, and who is to blame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Fault {
@@ -174,18 +193,27 @@ pub struct Fault {
     pub code: String,
     /// What happened and what to do.
     pub message: String,
-    /// Worth another attempt.
-    pub retryable: bool,
+    /// Who is to blame.
+    pub blame: Blame,
 }
 
 impl Fault {
     /// A fault that every attempt would meet again.
     pub fn lasting(code: &str, message: impl fmt::Display) -> Self {
-        Self { code: code.to_owned(), message: message.to_string(), retryable: false }
+        Self::new(code, message, Blame::Task)
     }
 
     /// A fault that another attempt may not meet.
     pub fn passing(code: &str, message: impl fmt::Display) -> Self {
-        Self { code: code.to_owned(), message: message.to_string(), retryable: true }
+        Self::new(code, message, Blame::Chance)
+    }
+
+    /// A fault of this worker, in which the task has no part.
+    pub fn of_worker(code: &str, message: impl fmt::Display) -> Self {
+        Self::new(code, message, Blame::Worker)
+    }
+
+    fn new(code: &str, message: impl fmt::Display, blame: Blame) -> Self {
+        Self { code: code.to_owned(), message: message.to_string(), blame }
     }
 }

@@ -128,7 +128,8 @@ impl<'m> Slot<'m> {
         }
         self.reported = Some((now, progress.phase.clone()));
         let checkpoint: Option<Bytes> = job.checkpoint();
-        Some(Event::Progress { attempt: self.attempt, progress: self.rate.fill(progress), checkpoint })
+        let (attempt, device_time) = (self.attempt, self.device_time);
+        Some(Event::Progress { attempt, progress: self.rate.fill(progress), checkpoint, device_time })
     }
 }
 

@@ -105,6 +105,7 @@ mod tests {
     use likeness_shared::proto::{FreeParameterisation, Rand2Start};
 
     use super::*;
+    use crate::engine::Blame;
 
     #[test]
     fn an_empty_spec_takes_the_methods_defaults() {
@@ -144,6 +145,6 @@ mod tests {
     fn values_of_a_newer_protocol_are_refused_by_number() {
         let spec = GenerationSpec { sampler: 99, ..GenerationSpec::default() };
         let fault = generation_options(&spec, vec![]).unwrap_err();
-        assert!(fault.message.contains("sampler 99") && fault.retryable);
+        assert!(fault.message.contains("sampler 99") && fault.blame == Blame::Chance);
     }
 }

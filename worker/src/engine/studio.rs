@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
 use super::generation_job::GenerationJob;
-use super::inversion_job::InversionJob;
+use super::inversion_job::{InversionJob, Resumed};
 use super::job::{Job, JobOpener};
 use super::order::{Fault, Order, Work};
 
@@ -43,18 +43,13 @@ impl Studio {
 
 impl JobOpener for Studio {
     fn open<'m>(&'m self, order: Order) -> Result<Box<dyn Job + 'm>, Fault> {
-        let Order { attempt, work, checkpoint } = order;
+        let Order { attempt, reseed, work, checkpoint, .. } = order;
         match work {
             Work::Inversion { spec, photos, start_file } => {
                 let model = self.model(&spec.model)?;
-                let job = InversionJob::open(
-                    model,
-                    attempt.task,
-                    *spec,
-                    photos,
-                    start_file.as_deref(),
-                    checkpoint,
-                )?;
+                let resumed = Resumed { checkpoint, reseed };
+                let job =
+                    InversionJob::open(model, attempt.task, *spec, photos, start_file.as_deref(), resumed)?;
                 Ok(Box::new(job))
             }
             Work::Generation { spec, people } => {

@@ -82,7 +82,13 @@ impl Running {
     fn join_as(&self, attempt: Attempt, last: u64, fails_at: Option<u32>) {
         let spec = InversionSpec { seed: last, steps: fails_at, ..InversionSpec::default() };
         let work = Work::Inversion { spec: Box::new(spec), photos: vec![], start_file: None };
-        self.tell(Command::Join(Box::new(Order { attempt, work, checkpoint: bytes::Bytes::new() })));
+        self.tell(Command::Join(Box::new(Order {
+            attempt,
+            number: 1,
+            reseed: 0,
+            work,
+            checkpoint: bytes::Bytes::new(),
+        })));
     }
 
     fn tell(&self, command: Command) {
@@ -199,13 +205,45 @@ fn a_drain_hands_everything_back_with_its_state() {
 }
 
 #[test]
+fn one_task_is_handed_back_and_its_neighbour_goes_on() {
+    let mut engine = start();
+    let (first, second) = (engine.join(FOREVER, None), engine.join(FOREVER, None));
+    engine.wait_for_step_beyond(first, 5);
+    engine.tell(Command::HandBack(first));
+    let (who, ending) = engine.ending();
+    assert_eq!(who, first);
+    assert!(matches!(ending, Ending::HandedBack { checkpoint, .. } if !checkpoint.is_empty()));
+    engine.wait_for_step_beyond(second, 20);
+    engine.stop();
+}
+
+#[test]
+fn device_time_is_told_while_a_task_runs_and_grows() {
+    let mut engine = start();
+    engine.join(FOREVER, None);
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        if let Event::Progress { progress, device_time, .. } = engine.next()
+            && progress.step > 0
+        {
+            told.push((progress.step, device_time));
+        }
+    }
+    for (step, device_time) in &told {
+        assert!(*device_time >= Duration::from_micros(200) * *step, "{told:?}");
+    }
+    assert!(told.windows(2).all(|pair| pair[0].1 <= pair[1].1), "{told:?}");
+    engine.stop();
+}
+
+#[test]
 fn a_failure_is_told_and_ends_only_its_own_task() {
     let mut engine = start();
     let healthy = engine.join(FOREVER, None);
     let failing = engine.join(FOREVER, Some(3));
     let (who, ending) = engine.ending();
     assert_eq!(who, failing);
-    assert!(matches!(ending, Ending::Failed(fault) if fault.code == "corrupt" && !fault.retryable));
+    assert!(matches!(ending, Ending::Failed(fault) if fault.code == "corrupt" && fault.blame == Blame::Task));
     engine.wait_for_step_beyond(healthy, 5);
     engine.stop();
 }

@@ -1,33 +1,37 @@
 //! From a lease to an order: downloads what the task needs, over the artifacts' own connection, within a deadline.
+//! A coordinator that goes away meanwhile is waited for, or another one is asked.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use likeness_shared::artifacts::{ArtifactError, ArtifactsClient};
+use likeness_shared::artifacts::{Artifact, ArtifactError};
+use likeness_shared::backoff::Backoff;
 use likeness_shared::ids::Digest;
 use likeness_shared::limits::MAX_ARTIFACT_BYTES;
 use likeness_shared::proto::{GenerationSpec, InversionSpec, Lease, ResolvedPerson, lease, start};
 
+use super::route::Routes;
 use crate::engine::{Attempt, BoundPerson, Fault, Order, Work};
 
 /// Downloads of one task that run side by side.
 const SIDE_BY_SIDE: usize = 4;
+/// Pauses between tries of one download.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// Everything that the leased task needs, in memory.
 pub(super) async fn fetch(
-    artifacts: &ArtifactsClient,
+    routes: Routes,
     attempt: Attempt,
     lease: Lease,
     deadline: Duration,
 ) -> Result<Order, Fault> {
-    let checkpoint = Bytes::from(lease.checkpoint);
-    let people = lease.people;
+    let Lease { checkpoint, people, spec, attempt: number, reseed, .. } = lease;
     let work = async {
-        match lease.spec {
-            Some(lease::Spec::Inversion(spec)) => inversion(artifacts, spec).await,
-            Some(lease::Spec::Generation(spec)) => generation(artifacts, spec, people).await,
+        match spec {
+            Some(lease::Spec::Inversion(spec)) => inversion(&routes, spec).await,
+            Some(lease::Spec::Generation(spec)) => generation(&routes, spec, people).await,
             None => Err(Fault::passing(
                 "bad_spec",
                 "the lease holds no spec that this worker knows: use a newer worker",
@@ -35,26 +39,25 @@ pub(super) async fn fetch(
         }
     };
     match tokio::time::timeout(deadline, work).await {
-        Ok(work) => Ok(Order { attempt, work: work?, checkpoint }),
+        Ok(work) => Ok(Order { attempt, number, reseed, work: work?, checkpoint: checkpoint.into() }),
         Err(_) => {
             let message = format!("the task's files did not arrive within {} s", deadline.as_secs_f64());
-            Err(Fault::passing("fetch_failed", message))
+            Err(Fault::of_worker("fetch_failed", message))
         }
     }
 }
 
-async fn inversion(artifacts: &ArtifactsClient, spec: InversionSpec) -> Result<Work, Fault> {
-    let photos =
-        stream::iter(spec.photo_digests.clone().into_iter().enumerate())
-            .map(|(index, digest)| async move {
-                download(artifacts, &format!("photo {}", index + 1), &digest).await
-            })
-            .buffered(SIDE_BY_SIDE)
-            .try_collect()
-            .await?;
+async fn inversion(routes: &Routes, spec: InversionSpec) -> Result<Work, Fault> {
+    let photos = stream::iter(spec.photo_digests.clone().into_iter().enumerate())
+        .map(
+            |(index, digest)| async move { download(routes, &format!("photo {}", index + 1), &digest).await },
+        )
+        .buffered(SIDE_BY_SIDE)
+        .try_collect()
+        .await?;
     let start_file = match spec.start.as_ref().and_then(|start| start.kind.as_ref()) {
         Some(start::Kind::Vectors(vectors)) => {
-            Some(download(artifacts, "the start's person file", &vectors.artifact_digest).await?)
+            Some(download(routes, "the start's person file", &vectors.artifact_digest).await?)
         }
         _ => None,
     };
@@ -62,7 +65,7 @@ async fn inversion(artifacts: &ArtifactsClient, spec: InversionSpec) -> Result<W
 }
 
 async fn generation(
-    artifacts: &ArtifactsClient,
+    routes: &Routes,
     spec: GenerationSpec,
     people: Vec<ResolvedPerson>,
 ) -> Result<Work, Fault> {
@@ -71,7 +74,7 @@ async fn generation(
         stream::iter(people.into_iter().zip(ids.into_iter().chain(std::iter::repeat(String::new()))))
             .map(|(person, id)| async move {
                 let what = format!("the person behind {:?}", person.placeholder);
-                let file = download(artifacts, &what, &person.artifact_digest).await?;
+                let file = download(routes, &what, &person.artifact_digest).await?;
                 let ResolvedPerson { placeholder, model_digest, .. } = person;
                 Ok::<_, Fault>(BoundPerson { placeholder, id, file, model_digest })
             })
@@ -81,15 +84,33 @@ async fn generation(
     Ok(Work::Generation { spec: Box::new(spec), people })
 }
 
-async fn download(artifacts: &ArtifactsClient, what: &str, digest: &str) -> Result<Bytes, Fault> {
+/// The file, tried until it is there; whoever waits sets the end.
+async fn download(routes: &Routes, what: &str, digest: &str) -> Result<Bytes, Fault> {
     let parsed =
         Digest::from_str(digest).map_err(|error| Fault::lasting("bad_spec", format!("{what}: {error}")))?;
-    let artifact = artifacts.download(parsed, MAX_ARTIFACT_BYTES).await.map_err(|error| match &error {
-        ArtifactError::Client(client) if client.code() == Some(tonic::Code::NotFound) => Fault::lasting(
-            "artifact_missing",
-            format!("{what} is not in the artifact store: upload it again"),
-        ),
-        _ => Fault::passing("fetch_failed", format!("{what} cannot be downloaded: {error}")),
-    })?;
-    Ok(artifact.bytes)
+    let mut routes = routes.clone();
+    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1, digest);
+    loop {
+        let asked = routes.attempt(|route| async move {
+            route.client.artifacts().download(parsed, MAX_ARTIFACT_BYTES).await
+        });
+        match asked.await {
+            Ok(Artifact { bytes, .. }) => return Ok(bytes),
+            Err(ArtifactError::Client(error)) if error.is_transient() => {
+                let pause = backoff.next_pause();
+                tracing::warn!(what, %error, ?pause, "file cannot be downloaded yet");
+                routes.pause(pause).await;
+            }
+            Err(ArtifactError::Client(error)) if error.code() == Some(tonic::Code::NotFound) => {
+                let message = format!("{what} is not in the artifact store: upload it again");
+                return Err(Fault::lasting("artifact_missing", message));
+            }
+            Err(error) => {
+                return Err(Fault::of_worker(
+                    "fetch_failed",
+                    format!("{what} cannot be downloaded: {error}"),
+                ));
+            }
+        }
+    }
 }

@@ -39,6 +39,8 @@ pub(super) struct Held {
     pub(super) progress: Progress,
     /// Newest state to resume from; begins as the lease's own.
     pub(super) checkpoint: Bytes,
+    /// What the device has worked for it so far.
+    pub(super) device_time: Duration,
     unsent: bool,
 }
 
@@ -85,6 +87,7 @@ impl Ledger {
             renewed: now,
             progress: Progress { phase: "intake".to_owned(), ..Progress::default() },
             checkpoint,
+            device_time: Duration::ZERO,
             unsent: false,
         };
         self.held.entry(attempt.task).insert_entry(held).into_mut()
@@ -123,9 +126,16 @@ impl Ledger {
     }
 
     /// The newest report of a running attempt.
-    pub(super) fn report(&mut self, attempt: Attempt, progress: Progress, checkpoint: Option<Bytes>) {
+    pub(super) fn report(
+        &mut self,
+        attempt: Attempt,
+        progress: Progress,
+        checkpoint: Option<Bytes>,
+        device_time: Duration,
+    ) {
         let Some(held) = self.get_mut(attempt) else { return };
         held.progress = progress;
+        held.device_time = device_time;
         if let Some(checkpoint) = checkpoint {
             if checkpoint.len() > MAX_CHECKPOINT_BYTES {
                 let bytes = checkpoint.len();
@@ -144,7 +154,7 @@ impl Ledger {
             fence: held.fence.0,
             progress: Some(held.progress.clone()),
             checkpoint: if std::mem::take(&mut held.unsent) { held.checkpoint.to_vec() } else { Vec::new() },
-            device_time: None,
+            device_time: prost_types::Duration::try_from(held.device_time).ok(),
         };
         self.held.iter_mut().map(beat).collect()
     }
@@ -238,13 +248,14 @@ mod tests {
         ledger.insert(attempt, Bytes::from_static(b"old"), Instant::now());
         let sent = |ledger: &mut Ledger| String::from_utf8(ledger.beats()[0].checkpoint.clone()).unwrap();
         assert_eq!(sent(&mut ledger), "", "the lease's own is known to the coordinator");
-        ledger.report(attempt, Progress::default(), Some(Bytes::from_static(b"new")));
+        ledger.report(attempt, Progress::default(), Some(Bytes::from_static(b"new")), Duration::from_secs(1));
         assert_eq!(sent(&mut ledger), "new");
         assert_eq!(sent(&mut ledger), "");
+        assert_eq!(ledger.beats()[0].device_time, Some(prost_types::Duration { seconds: 1, nanos: 0 }));
         ledger.resend_checkpoints();
         assert_eq!(sent(&mut ledger), "new");
         let too_large = Bytes::from(vec![0; MAX_CHECKPOINT_BYTES + 1]);
-        ledger.report(attempt, Progress::default(), Some(too_large));
+        ledger.report(attempt, Progress::default(), Some(too_large), Duration::from_secs(2));
         assert_eq!(sent(&mut ledger), "");
     }
 

@@ -1,5 +1,8 @@
-//! The connection to the coordinator: waiting to dial, dialling, or up. Whoever is up is heard through
+//! The connection to a coordinator: waiting to dial, dialling, or up. Whoever is up is heard through
 //! [`Link::next`], which may be dropped and called again without losing anything.
+//!
+//! Any coordinator of the fleet will do. When one is lost, goes away or cannot be reached, the next one of the list
+//! is dialled at once; a pause comes only when all of them have been tried.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -34,6 +37,8 @@ pub(super) struct Connection {
 pub(super) enum DialError {
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error("no coordinator is configured")]
+    NoCoordinator,
     #[error("the coordinator did not say welcome within {0:?}")]
     Silent(Duration),
     #[error("the coordinator's first message is no welcome: are worker and coordinator of the same version?")]
@@ -64,16 +69,52 @@ enum State {
 
 /// The link, in one of its states.
 pub(super) struct Link {
-    config: ClientConfig,
+    coordinators: Coordinators,
     state: State,
     backoff: Backoff,
 }
 
+/// Every coordinator of the fleet, and whose turn it is.
+struct Coordinators {
+    configs: Vec<ClientConfig>,
+    turn: usize,
+    /// How many have not been tried since the last pause or the last session.
+    untried: usize,
+}
+
+impl Coordinators {
+    /// Begins with one at random, so that workers spread over the coordinators.
+    fn new(configs: Vec<ClientConfig>) -> Self {
+        let turn = if configs.is_empty() { 0 } else { rand::random_range(0..configs.len()) };
+        let untried = configs.len().saturating_sub(1);
+        Self { configs, turn, untried }
+    }
+
+    fn current(&self) -> Option<&ClientConfig> {
+        self.configs.get(self.turn)
+    }
+
+    /// Goes on to the next one. True where every one has had its turn.
+    fn next(&mut self) -> bool {
+        self.turn = (self.turn + 1) % self.configs.len().max(1);
+        let all_tried = self.untried == 0;
+        self.untried =
+            if all_tried { self.configs.len().saturating_sub(1) } else { self.untried.saturating_sub(1) };
+        all_tried
+    }
+
+    /// This one has answered: should it be lost, every other is worth a try.
+    fn answered(&mut self) {
+        self.untried = self.configs.len().saturating_sub(1);
+    }
+}
+
 impl Link {
     /// A link that dials at once.
-    pub(super) fn new(config: ClientConfig, most_backoff: Duration, key: &str) -> Self {
+    pub(super) fn new(coordinators: Vec<ClientConfig>, most_backoff: Duration, key: &str) -> Self {
         let backoff = Backoff::new(FIRST_PAUSE, most_backoff, key);
-        Self { config, state: State::Waiting(Box::pin(sleep(Duration::ZERO))), backoff }
+        let coordinators = Coordinators::new(coordinators);
+        Self { coordinators, state: State::Waiting(Box::pin(sleep(Duration::ZERO))), backoff }
     }
 
     /// The open session.
@@ -86,12 +127,18 @@ impl Link {
 
     /// Begins to dial with this greeting.
     pub(super) fn dial(&mut self, hello: Hello) {
-        self.state = State::Dialling(Box::pin(open(self.config.clone(), hello)));
+        let config = self.coordinators.current().cloned();
+        self.state =
+            State::Dialling(Box::pin(
+                async move { open(config.ok_or(DialError::NoCoordinator)?, hello).await },
+            ));
     }
 
-    /// Closes whatever is open and pauses before dialling again.
+    /// Closes whatever is open; then it is the next coordinator's turn, after a pause where all have had theirs.
     pub(super) fn close(&mut self) {
-        self.state = State::Waiting(Box::pin(sleep(self.backoff.next_pause())));
+        let all_tried = self.coordinators.next();
+        let pause = if all_tried { self.backoff.next_pause() } else { Duration::ZERO };
+        self.state = State::Waiting(Box::pin(sleep(pause)));
     }
 
     /// Sends a message if the session is open. A session that does not drain its outbox is closed.
@@ -113,6 +160,7 @@ impl Link {
             State::Dialling(dialling) => match dialling.await {
                 Ok((connection, welcome)) => {
                     self.backoff.reset();
+                    self.coordinators.answered();
                     self.state = State::Up(Box::new(connection));
                     LinkEvent::Up(Box::new(welcome))
                 }
@@ -163,4 +211,42 @@ async fn open(config: ClientConfig, hello: Hello) -> Result<(Connection, Welcome
         return Err(DialError::Protocol(welcome.protocol, least, most));
     }
     Ok((Connection { client, outbox, inbox, greeted }, welcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coordinators(count: usize) -> Coordinators {
+        Coordinators::new((0..count).map(|index| ClientConfig::new(format!("host-{index}:1"))).collect())
+    }
+
+    #[test]
+    fn every_coordinator_is_tried_before_a_pause() {
+        let mut three = coordinators(3);
+        for _ in 0..2 {
+            let first = three.turn;
+            assert!(!three.next() && !three.next());
+            assert!(three.next(), "all three have had their turn");
+            assert_eq!(three.turn, first);
+        }
+        assert!(!three.next());
+        three.answered();
+        assert!(!three.next(), "after a session the others are worth a try");
+    }
+
+    #[test]
+    fn a_single_coordinator_is_never_dialled_without_a_pause() {
+        let mut one = coordinators(1);
+        assert!(one.next());
+        one.answered();
+        assert!(one.next());
+        assert_eq!(one.turn, 0);
+    }
+
+    #[test]
+    fn workers_spread_over_the_coordinators() {
+        let starts: std::collections::BTreeSet<usize> = (0..200).map(|_| coordinators(3).turn).collect();
+        assert_eq!(starts.len(), 3);
+    }
 }

@@ -1,33 +1,32 @@
-//! The session: the one async loop between the coordinator and the engine.
+//! The session: the one async loop between a coordinator and the engine.
 //!
 //! It owns everything that is held, and nothing else changes it: the link says what the coordinator wants, the
 //! device what has become of tasks, errands (downloads, settlements) come back when they are done, and two clocks
 //! beat. Rules that hold:
 //! - a lease is taken once: a second one with the same or an older fence is refused;
 //! - a lease that nobody has renewed for four fifths of its life gets no more device time, until it is renewed;
-//! - an outcome is kept until the coordinator has given its verdict, however often the connection breaks;
+//! - an outcome is kept until a coordinator has given its verdict, however often the connection breaks;
 //! - after a stop request nothing new begins, everything is handed back, and the loop ends within the grace.
 
+mod attempts;
 mod fetch;
 mod held;
 mod identity;
 mod link;
 mod pulse;
+mod route;
 mod series;
 mod settle;
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use likeness_shared::client::{Client, ClientConfig, ClientError};
+use likeness_shared::client::{ClientConfig, ClientError};
 use likeness_shared::ids::{Fence, TaskId};
 use likeness_shared::proto::coordinator_message::Message as FromCoordinator;
 use likeness_shared::proto::worker_message::Message as FromWorker;
-use likeness_shared::proto::{
-    Beat, Credit, HeldVerdict, Lease, LeaseVerdict, Progress, SettleVerdict, Welcome,
-};
-use tokio::task::{JoinError, JoinSet};
+use likeness_shared::proto::{Beat, Credit, SettleVerdict, Welcome};
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -35,12 +34,12 @@ use crate::config::WorkerConfig;
 use crate::device::{DeviceEvent, DeviceHandle, ModelInventory};
 use crate::engine::{Attempt, Command, Ending, Event, Fault, Order};
 use crate::error::WorkerError;
-use held::{Admission, Ledger, Stage};
+use held::Ledger;
 use identity::{Identity, duration};
 use link::{Link, LinkEvent};
 use pulse::Pulse;
+use route::{Announcer, Route};
 use series::SeriesReporter;
-use settle::Settlement;
 
 /// Smallest step of the clock that looks after fences, silence and the end of the grace.
 const WATCH: Duration = Duration::from_millis(50);
@@ -59,8 +58,7 @@ pub(crate) struct Session {
     identity: Identity,
     device: DeviceHandle,
     link: Link,
-    /// The newest client: settlements and downloads outlive the session in which they began.
-    client: Option<Client>,
+    announcer: Announcer,
     pulse: Pulse,
     ledger: Ledger,
     series: SeriesReporter,
@@ -72,17 +70,19 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(config: WorkerConfig, device: DeviceHandle, models: &[ModelInventory]) -> Self {
         let identity = Identity::new(&config, models);
-        let mut client = ClientConfig::new(config.coordinator.clone());
-        client.connect_timeout = config.connect_timeout;
-        client.request_timeout = config.request_timeout;
-        let link = Link::new(client, config.most_backoff, &identity.worker_id);
+        let coordinators = config.coordinators.iter().map(|address| ClientConfig {
+            connect_timeout: config.connect_timeout,
+            request_timeout: config.request_timeout,
+            ..ClientConfig::new(address.clone())
+        });
+        let link = Link::new(coordinators.collect(), config.most_backoff, &identity.worker_id);
         let series = SeriesReporter::new(&config, &identity.worker_id, identity.device_memory());
         Self {
             config,
             identity,
             device,
             link,
-            client: None,
+            announcer: Announcer::new(),
             pulse: Pulse::new(Instant::now()),
             ledger: Ledger::default(),
             series,
@@ -161,7 +161,7 @@ impl Session {
                     sent.into_iter().for_each(|sent| self.ledger.renew(sent));
                 }
                 FromCoordinator::Cancel(cancel) => match parse_attempt(&cancel.task_id, cancel.fence) {
-                    Some(attempt) => self.on_cancel(attempt),
+                    Some(attempt) => self.on_cancel(attempt, cancel.mode()),
                     None => {
                         tracing::warn!(task = cancel.task_id, "cancel of an unreadable task id is ignored")
                     }
@@ -179,10 +179,12 @@ impl Session {
         self.pulse.begin(now, duration(welcome.lease_ttl), duration(welcome.beat_interval));
         let Some(connection) = self.link.connection() else { return };
         let greeted = connection.greeted;
-        self.client = Some(connection.client.clone());
+        let route = Route { client: connection.client.clone(), protocol: welcome.protocol };
+        self.announcer.announce(route);
         tracing::info!(
             coordinator = connection.client.address(),
             worker = self.identity.worker_id,
+            protocol = welcome.protocol,
             held = self.ledger.attempts().len(),
             "session open"
         );
@@ -198,68 +200,11 @@ impl Session {
         self.beat(now);
     }
 
-    /// Drops what the coordinator has given to somebody else.
-    fn abandon(&mut self, verdicts: &[HeldVerdict]) {
-        for verdict in verdicts.iter().filter(|verdict| verdict.verdict() == LeaseVerdict::Abandon) {
-            let Some(attempt) = parse_attempt(&verdict.task_id, verdict.fence) else { continue };
-            if self.ledger.remove(attempt).is_some() {
-                tracing::warn!(%attempt, "lease is lost, the attempt is dropped");
-                self.command(Command::Drop(attempt));
-            }
-        }
-    }
-
-    fn on_lease(&mut self, lease: Lease) {
-        let Some(attempt) = parse_attempt(&lease.task_id, lease.fence) else {
-            tracing::warn!(task = lease.task_id, "lease of an unreadable task id is ignored");
-            return;
-        };
-        match self.ledger.admit(attempt) {
-            Admission::Refuse => {
-                tracing::warn!(%attempt, "lease has been here before, its second start is refused");
-                return;
-            }
-            Admission::Replace(old) => {
-                tracing::warn!(%attempt, %old, "newer lease of a held task, the older attempt is dropped");
-                self.ledger.remove(old);
-                self.command(Command::Drop(old));
-            }
-            Admission::Take => {}
-        }
-        let has_room = self.draining_until.is_none() && self.ledger.free_slots(self.config.slots) > 0;
-        let checkpoint = Bytes::from(lease.checkpoint.clone());
-        let token = self.ledger.insert(attempt, checkpoint.clone(), Instant::now()).errand.clone();
-        let Some(client) = self.client.clone().filter(|_| has_room) else {
-            tracing::info!(%attempt, "lease is handed back, there is no room for it");
-            self.settle(
-                attempt,
-                Ending::HandedBack { checkpoint, progress: Progress::default() },
-                Duration::ZERO,
-            );
-            return;
-        };
-        tracing::info!(%attempt, resumes = !lease.checkpoint.is_empty(), "lease taken");
-        let deadline = self.config.fetch_timeout;
-        self.errands.spawn(until_stopped(token, async move {
-            let fetched = fetch::fetch(client.artifacts(), attempt, lease, deadline).await;
-            Errand::Fetched(attempt, fetched.map(Box::new))
-        }));
-    }
-
-    fn on_cancel(&mut self, attempt: Attempt) {
-        match self.ledger.get_mut(attempt).map(|held| held.stage) {
-            Some(Stage::Fetching) => self.settle(attempt, Ending::Cancelled, Duration::ZERO),
-            Some(Stage::Running | Stage::Fenced) => self.command(Command::Cancel(attempt)),
-            // Its outcome is on the way: whoever commits first wins.
-            Some(Stage::Settling) | None => tracing::debug!(%attempt, "cancel comes too late"),
-        }
-    }
-
     fn on_device(&mut self, event: Option<DeviceEvent>) -> Result<(), WorkerError> {
         match event {
-            Some(DeviceEvent::Engine(Event::Progress { attempt, progress, checkpoint })) => {
+            Some(DeviceEvent::Engine(Event::Progress { attempt, progress, checkpoint, device_time })) => {
                 self.series.task(attempt.task, &progress, Instant::now());
-                self.ledger.report(attempt, progress, checkpoint);
+                self.ledger.report(attempt, progress, checkpoint, device_time);
             }
             Some(DeviceEvent::Engine(Event::Ended { attempt, ending, device_time })) => {
                 self.settle(attempt, ending, device_time);
@@ -267,7 +212,7 @@ impl Session {
             Some(DeviceEvent::Lost { attempts, reason }) => {
                 for attempt in attempts {
                     let fault =
-                        Fault::passing("device_lost", format!("the worker's device failed: {reason}"));
+                        Fault::of_worker("device_lost", format!("the worker's device failed: {reason}"));
                     self.settle(attempt, Ending::Failed(fault), Duration::ZERO);
                 }
             }
@@ -276,56 +221,6 @@ impl Session {
             None => return Err(WorkerError::Device("its thread is gone".to_owned())),
         }
         Ok(())
-    }
-
-    fn on_errand(&mut self, errand: Result<Errand, JoinError>) -> Result<(), WorkerError> {
-        let errand = errand.map_err(|error| WorkerError::Internal(error.to_string()))?;
-        match errand {
-            Errand::Stopped => {}
-            Errand::Fetched(attempt, Ok(order)) => {
-                if let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage == Stage::Fetching)
-                {
-                    held.stage = Stage::Running;
-                    self.command(Command::Join(order));
-                }
-            }
-            Errand::Fetched(attempt, Err(fault)) => {
-                tracing::warn!(%attempt, %fault, "task's files cannot be had");
-                self.settle(attempt, Ending::Failed(fault), Duration::ZERO);
-            }
-            Errand::Settled(attempt, verdict) => {
-                match verdict {
-                    Ok(SettleVerdict::Stale) => {
-                        tracing::warn!(%attempt, "settled too late: the lease was lost")
-                    }
-                    Ok(verdict) => {
-                        tracing::info!(%attempt, verdict = verdict.as_str_name(), "attempt settled")
-                    }
-                    Err(error) => tracing::error!(%attempt, %error, "coordinator refuses the settlement"),
-                }
-                self.ledger.remove(attempt);
-            }
-        }
-        Ok(())
-    }
-
-    /// Starts to carry an ending to the coordinator; at most one ending per attempt gets this far.
-    fn settle(&mut self, attempt: Attempt, ending: Ending, device_time: Duration) {
-        let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage != Stage::Settling) else {
-            return;
-        };
-        held.errand.cancel();
-        held.errand = CancellationToken::new();
-        held.stage = Stage::Settling;
-        held.progress.phase = "upload".to_owned();
-        let token = held.errand.clone();
-        let Some(client) = self.client.clone() else { return };
-        let worker_id = self.identity.worker_id.clone();
-        let settlement = Settlement { worker_id, attempt, device_time };
-        let most_backoff = self.config.most_backoff;
-        self.errands.spawn(until_stopped(token, async move {
-            Errand::Settled(attempt, settle::settle(&client, settlement, ending, most_backoff).await)
-        }));
     }
 
     /// The engine's queue is far longer than what its few tasks can be told, so a full one means a stuck device.
@@ -369,29 +264,6 @@ impl Session {
             self.told_credit = Some(free_slots);
             self.link.send(FromWorker::Credit(Credit { free_slots }));
         }
-    }
-
-    /// No new work; everything live is handed back at its next step.
-    fn drain(&mut self) {
-        tracing::info!(held = self.ledger.attempts().len(), "stopping: tasks are handed back");
-        self.draining_until = Some(Instant::now() + self.config.drain_grace);
-        self.command(Command::Drain);
-        for attempt in self.ledger.attempts() {
-            let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage == Stage::Fetching) else {
-                continue;
-            };
-            let ending =
-                Ending::HandedBack { checkpoint: held.checkpoint.clone(), progress: held.progress.clone() };
-            self.settle(attempt, ending, Duration::ZERO);
-        }
-    }
-}
-
-/// The errand, unless its token is cancelled first.
-async fn until_stopped(token: CancellationToken, errand: impl Future<Output = Errand>) -> Errand {
-    tokio::select! {
-        () = token.cancelled() => Errand::Stopped,
-        errand = errand => errand,
     }
 }
 
