@@ -7,7 +7,7 @@ use likeness_shared::client::{Client, ClientConfig, ClientError};
 use likeness_shared::ids::{Digest, RequestId, TaskId};
 use likeness_shared::proto::{
     Consent, GenerationSpec, InversionSpec, PhraseStart, Start, SubmitGenerationRequest,
-    SubmitInversionRequest, SubmitTaskResponse, Task, TaskState, start,
+    SubmitInversionRequest, SubmitTaskResponse, Task, TaskState, Worker, start,
 };
 use tokio::runtime::Runtime;
 
@@ -15,6 +15,9 @@ use crate::fleet::START;
 
 /// Bytes that stand for photos: the simulated device does not look at them.
 const PHOTOS: [&[u8]; 3] = [b"first photo", b"second photo", b"third photo"];
+
+/// Between two looks at a worker.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A connected client.
 #[derive(Debug)]
@@ -102,6 +105,22 @@ impl Asking {
     pub fn until_step(&self, id: TaskId, step: u32) -> Task {
         let trained = |task: &Task| task.state() == TaskState::Running && step_of(task) >= step;
         self.until(&format!("step {step}"), id, START, trained)
+    }
+
+    /// Asks about a worker until it is as `wanted`.
+    ///
+    /// # Panics
+    /// Where that takes too long.
+    pub fn until_worker(&self, name: &str, within: Duration, wanted: impl Fn(&Worker) -> bool) -> Worker {
+        let (id, since) = (name.parse().expect("a worker's name"), Instant::now());
+        loop {
+            let worker = self.block_on(self.client.get_worker(&id));
+            match worker {
+                Ok(worker) if wanted(&worker) => return worker,
+                seen => assert!(since.elapsed() < within, "{name} is not as wanted: {seen:?}"),
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// Follows a task to its success.

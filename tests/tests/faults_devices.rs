@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is how a test speaks")]
 
-use likeness_shared::proto::{Task, TaskState, task};
+use likeness_shared::proto::{Task, TaskState, WorkerState, task};
 use likeness_tests::asking::{Asking, attempts, step_of};
 use likeness_tests::fleet::{Coordinator, WORK, start_simulated};
 use likeness_tests::service::Service;
@@ -69,6 +69,35 @@ fn a_loss_that_is_never_a_number_fails_the_task_by_name() {
     let ended = asking.until("failure", id, WORK, |task| task.state() == TaskState::Failed);
     assert_eq!(failure_code(&ended), "nan_loss");
     assert!(ended.attempts.unwrap().started >= 2, "it was worth another attempt");
+}
+
+#[test]
+fn a_loss_that_is_once_no_number_is_drawn_anew_from_another_seed() {
+    let (coordinator, asking, _data) = coordinator();
+    let _worker = worker(&coordinator, "worker");
+    let id = asking.invert(50, "fault:nan@10");
+    let ended = asking.until_success(id, WORK);
+    let counts = ended.attempts.unwrap();
+    assert_eq!((counts.started, counts.application_failures), (2, 1), "{ended:#?}");
+    assert!(ended.last_errors.iter().any(|error| error.contains("nan_loss")), "{:?}", ended.last_errors);
+}
+
+#[test]
+fn a_worker_that_fails_every_task_is_quarantined_and_the_tasks_are_not_charged() {
+    let (coordinator, asking, _data) = coordinator();
+    let sick = worker(&coordinator, "sick");
+    // each fails the first worker that it meets
+    let ids: Vec<_> = (0..3).map(|_| asking.invert(20, "fault:oom@5x1")).collect();
+    let sickness = asking.until_worker("sick", WORK, |worker| worker.state() == WorkerState::Quarantined);
+    assert!(sickness.failures_in_a_row >= 3, "{sickness:?}");
+    let _well = worker(&coordinator, "well");
+    for id in ids {
+        let ended = asking.until_success(id, WORK);
+        let counts = ended.attempts.unwrap();
+        assert_eq!((counts.application_failures, counts.infrastructure_failures), (0, 0), "{ended:#?}");
+        assert_eq!(ended.worker_id, "well");
+    }
+    drop(sick);
 }
 
 #[test]
