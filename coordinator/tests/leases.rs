@@ -273,3 +273,28 @@ async fn an_unreachable_coordinator_is_asked_about() {
     assert!(error.to_string().contains("is it running there?"), "{error}");
     assert!(Client::connect(&address.to_string()).await.is_err());
 }
+
+#[tokio::test]
+async fn watchers_who_do_not_read_delay_neither_beats_nor_cancellation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (running, client) = start(folder.path()).await;
+    let mut worker = FakeWorker::join(&running, "w1", 1).await;
+    let task = submit(&client, &"a long prompt ".repeat(500)).await;
+    let lease = worker.lease().await;
+    // more than the windows of a stream hold, of which nobody reads anything
+    let mut watches = Vec::new();
+    for _ in 0..20 {
+        watches.push(client.watch_task_once(task_id(&task.id), 0).await.unwrap());
+    }
+    for step in 1..=300 {
+        assert!(worker.beat(&lease, step, b"").await);
+    }
+    client.cancel_task(task_id(&task.id)).await.unwrap();
+    assert_eq!(worker.cancel().await.task_id, task.id);
+    let cancelled = Outcome::Cancelled(CancelledSettlement {});
+    assert_eq!(worker.settle(&lease, cancelled).await, SettleVerdict::Accepted);
+    let ended = client.get_task(task_id(&task.id)).await.unwrap();
+    assert_eq!(ended.state(), TaskState::Cancelled);
+    drop(watches);
+    running.shutdown(SOON).await;
+}
