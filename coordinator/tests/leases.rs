@@ -281,10 +281,14 @@ async fn watchers_who_do_not_read_delay_neither_beats_nor_cancellation() {
     let mut worker = FakeWorker::join(&running, "w1", 1).await;
     let task = submit(&client, &"a long prompt ".repeat(500)).await;
     let lease = worker.lease().await;
-    // more than the windows of a stream hold, of which nobody reads anything
+    // more than the windows of streams and connection hold, of which nobody reads anything
+    let address = running.address().to_string();
     let mut watches = Vec::new();
-    for _ in 0..20 {
-        watches.push(client.watch_task_once(task_id(&task.id), 0).await.unwrap());
+    for _ in 0..2 {
+        let watcher = Client::connect(&address).await.unwrap();
+        for _ in 0..10 {
+            watches.push(watcher.watch_task_once(task_id(&task.id), 0).await.unwrap());
+        }
     }
     for step in 1..=300 {
         assert!(worker.beat(&lease, step, b"").await);

@@ -12,7 +12,8 @@ use crate::commands::watch;
 use crate::exit::Exit;
 use crate::output::Voice;
 
-/// Which tasks: one, or all that match.
+/// Which tasks: one, or all that match. What an option requires is not asked for where that conflicts with something
+/// given, so the options of `--all` conflict with a task themselves.
 #[derive(Debug, Args)]
 struct Which {
     /// The task's id.
@@ -22,13 +23,13 @@ struct Which {
     #[arg(long, conflicts_with = "id")]
     all: bool,
     /// With --all: only tasks in this state; may be repeated.
-    #[arg(long = "state", value_enum, requires = "all", value_name = "STATE")]
+    #[arg(long = "state", value_enum, requires = "all", conflicts_with = "id", value_name = "STATE")]
     states: Vec<State>,
     /// With --all: only tasks of this kind.
-    #[arg(long, value_enum, requires = "all")]
+    #[arg(long, value_enum, requires = "all", conflicts_with = "id")]
     kind: Option<Kind>,
     /// With --all: tasks of every user of the tenant.
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with = "id")]
     all_users: bool,
 }
 
@@ -48,7 +49,14 @@ pub(crate) struct RetryArguments {
     #[command(flatten)]
     which: Which,
     /// With --all: only failures with this code.
-    #[arg(long, requires = "all", default_value = "", hide_default_value = true, value_name = "CODE")]
+    #[arg(
+        long,
+        requires = "all",
+        conflicts_with = "id",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "CODE"
+    )]
     code: String,
 }
 
