@@ -1,13 +1,15 @@
 //! The coordinator: takes tasks in, keeps them safe, gives them to workers, and tells everyone what became of them.
 //!
 //! `api/` is what the outside sees, one file a service; `scheduler/` brings waiting tasks and free workers together;
-//! `store/` is the only place where a task changes; `artifact_store/` keeps the bytes. No model code anywhere.
+//! `store/` is the only place where a task changes; `artifact_store/` keeps the bytes; `simulator/` plays the scheduler in
+//! virtual time. No model code anywhere.
 
 mod api;
 mod artifact_store;
 mod config;
 mod coordinator;
 mod scheduler;
+pub mod simulator;
 pub mod store;
 
 pub use api::DescriptionError;

@@ -2,12 +2,14 @@
 //!
 //! Exit codes: 0 after a stop on request, 1 where it failed while running, 2 where it could not start.
 
+mod simulate;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use likeness_coordinator::{Coordinator, CoordinatorConfig, Running, StoreLocation};
 use likeness_shared::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,8 +19,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Takes tasks in, keeps them safe, and gives them to workers.
 #[derive(Debug, Parser)]
-#[command(name = "likeness-coordinator", version)]
+#[command(name = "likeness-coordinator", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// TOML file; variables such as LIKENESS_COORDINATOR__LEASE_TTL override it, and the options here override both.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -34,9 +38,20 @@ struct Arguments {
     store: Option<StoreLocation>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays a fleet in virtual time with the real scheduler, and reports waits and fairness.
+    Simulate(simulate::Arguments),
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    let mut arguments = Arguments::parse();
+    let ended = match arguments.command.take() {
+        Some(Command::Simulate(arguments)) => simulate::run(&arguments),
+        None => run(arguments).await,
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, message)) => {
             complain(&message);
