@@ -2,7 +2,8 @@
 //!
 //! The server says which task is next; the lease is committed only if that very task is still as it was. Whoever
 //! loses that race asks for the next one, and every race lost is a lease that somebody else got. The order is exact
-//! but for commits that happen between the question and the lease.
+//! but for commits that happen between the question and the lease. The question for the next task travels behind the
+//! commit of a lease, so that a task of several costs two exchanges and not three.
 
 use likeness_shared::ids::TaskId;
 
@@ -10,7 +11,7 @@ use super::RedisStore;
 use super::keys::read_queue_row;
 use super::link::Exchange;
 use super::load::read;
-use super::step::Want;
+use super::step::{Step, Want};
 use super::transactions::Terms;
 use crate::store::indexes::WaitingRow;
 use crate::store::record::StoreTime;
@@ -30,10 +31,11 @@ impl RedisStore {
         // the claims of one coordinator would only race each other
         let _alone = self.claiming.lock().await;
         let mut claimed = Vec::new();
-        let mut since = None;
+        let mut run = Run { since: None, next: None };
         let mut races = 0;
         while claimed.len() < most && races < RACES {
-            match self.claim_next(claimant, &mut since).await {
+            let more = claimed.len() + 1 < most;
+            match self.claim_next(claimant, &mut run, more).await {
                 Ok(Claim::Leased(task)) => {
                     races = 0;
                     claimed.push(*task);
@@ -56,19 +58,21 @@ impl RedisStore {
         Ok(claimed)
     }
 
-    async fn claim_next(
-        &self,
-        claimant: &Claimant,
-        since: &mut Option<StoreTime>,
-    ) -> Result<Claim, StoreError> {
-        let Some((row, id)) = self.next_in_order(&claimant.pools).await? else {
-            return Ok(Claim::NothingWaits);
+    async fn claim_next(&self, claimant: &Claimant, run: &mut Run, more: bool) -> Result<Claim, StoreError> {
+        let next = match run.next.take() {
+            Some(next) => next,
+            None => self.next_in_order(&claimant.pools).await?,
         };
+        let Some((row, id)) = next else { return Ok(Claim::NothingWaits) };
         let wants = [Want::Task(id), Want::Checkpoint(id), Want::Costs(row.lane.text())];
-        let terms = Terms { since: *since, ..Terms::wanting(wants) };
-        match self.step(terms, |step| operations::lease(step, claimant, id)).await {
-            Ok(taken) => {
-                *since = Some(taken.at);
+        let terms = Terms { since: run.since, ..Terms::wanting(wants) };
+        let lease = |step: &mut Step<'_>| operations::lease(step, claimant, id);
+        let next = || async { if more { Some(self.next_in_order(&claimant.pools).await) } else { None } };
+        match self.step_and_ask(terms, lease, next).await {
+            Ok((taken, next)) => {
+                run.since = Some(taken.at);
+                // a question that failed is asked again
+                run.next = next.flatten().and_then(Result::ok);
                 Ok(taken.result.map_or(Claim::Ended, |claimed| Claim::Leased(Box::new(claimed))))
             }
             Err(StoreError::Refused(Refusal::NotQueued) | StoreError::NotFound { kind: "task", .. }) => {
@@ -79,7 +83,7 @@ impl RedisStore {
     }
 
     /// The task that is next for a worker with these models.
-    async fn next_in_order(&self, pools: &[String]) -> Result<Option<(WaitingRow, TaskId)>, StoreError> {
+    async fn next_in_order(&self, pools: &[String]) -> Result<Option<Waiting>, StoreError> {
         let mut call = self.next.prepare_invoke();
         call.key(self.keys.queue()).key(self.keys.turns()).key(self.keys.nodes());
         for pool in pools {
@@ -88,6 +92,17 @@ impl RedisStore {
         let row: Option<Vec<u8>> = read(self.link.ask(Exchange::Script(&call)).await?)?;
         row.map(|row| read_queue_row(&row)).transpose()
     }
+}
+
+/// A waiting task and its place in the order.
+type Waiting = (WaitingRow, TaskId);
+
+/// What one lease of a claim leaves to the next one.
+struct Run {
+    /// When it was committed.
+    since: Option<StoreTime>,
+    /// What was next after it; `None` = to be asked.
+    next: Option<Option<Waiting>>,
 }
 
 enum Claim {

@@ -70,6 +70,18 @@ impl RedisStore {
         terms: Terms,
         operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
     ) -> Result<Taken<R>, StoreError> {
+        let nothing = || std::future::ready(());
+        self.step_and_ask(terms, operation, nothing).await.map(|(taken, _)| taken)
+    }
+
+    /// The same, and sends `question` behind the commit without waiting for that one's answer: the server answers it
+    /// with the changes made. `None` where nothing was committed.
+    pub(super) async fn step_and_ask<R, A, F: Future<Output = A>>(
+        &self,
+        terms: Terms,
+        operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
+        question: impl Fn() -> F,
+    ) -> Result<(Taken<R>, Option<A>), StoreError> {
         for attempt in 0..ATTEMPTS {
             self.pause(attempt).await;
             let mut step = Step::new(&self.keys, self.times, &self.policy);
@@ -77,10 +89,13 @@ impl RedisStore {
             let at = step.known.now;
             let Some((known, changes, guards)) = step.finish()? else {
                 self.acknowledge_earlier(&terms).await?;
-                return Ok(Taken { result, at });
+                return Ok((Taken { result, at }, None));
             };
-            if self.commit(&terms, known, changes, guards).await? {
-                return Ok(Taken { result, at });
+            // polled in this order, so the commit is sent first
+            let commit = self.commit(&terms, known, changes, guards);
+            let (committed, answer) = tokio::join!(biased; commit, question());
+            if committed? {
+                return Ok((Taken { result, at }, Some(answer)));
             }
         }
         Err(StoreError::Unavailable {
