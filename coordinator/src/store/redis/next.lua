@@ -1,10 +1,12 @@
 -- The task that is next for a worker with these models: down the tree to the user whose turn it is, then that user's
--- first task.
+-- first task. Behind it, guesses at those that come then: the first tasks of whoever of the tenant is next.
 --
--- KEYS: 1 queue, 2 turns, 3 nodes. ARGV: the models. Answers the task's row in the queue, or nothing.
+-- KEYS: 1 queue, 2 turns, 3 nodes. ARGV: how many tasks at most, then the models. Answers the tasks' rows in the queue.
 
+local most = tonumber(ARGV[1])
 local least, path
-for _, model in ipairs(ARGV) do
+for at = 2, #ARGV do
+  local model = ARGV[at]
   local packed = redis.call('HGET', KEYS[3], '1' .. model)
   if packed then
     local virtual_time, standing = string.match(packed, '^(%d+) %d+ (%d)')
@@ -14,16 +16,25 @@ for _, model in ipairs(ARGV) do
     end
   end
 end
-if not least then return false end
+if not least then return {} end
 
-for depth = 1, 3 do
-  local parent = depth .. path .. '\0'
-  local turn = redis.call('ZRANGE', KEYS[2], '[' .. parent, '(' .. depth .. path .. '\1', 'BYLEX', 'LIMIT', 0, 1)[1]
-  if not turn then return false end
-  path = path .. '\0' .. string.sub(turn, #parent + 17)
+local function first(key, from, count)
+  return redis.call('ZRANGE', key, '[' .. from .. '\0', '(' .. from .. '\1', 'BYLEX', 'LIMIT', 0, count)
 end
 
--- model, class, tenant and user; the queue has tenant and user as one
-local model, class, tenant, user = string.match(path, '^(%Z*)%z(%Z*)%z(%Z*)%z(%Z*)$')
-local start = model .. '\0' .. class .. '\0' .. tenant .. '/' .. user
-return redis.call('ZRANGE', KEYS[1], '[' .. start .. '\0', '(' .. start .. '\1', 'BYLEX', 'LIMIT', 0, 1)[1] or false
+local turns
+for depth = 1, 3 do
+  turns = first(KEYS[2], depth .. path, depth == 3 and most or 1)
+  if #turns == 0 then return {} end
+  if depth < 3 then path = path .. '\0' .. string.sub(turns[1], #path + 19) end
+end
+
+-- model, class and tenant; the queue has tenant and user as one
+local model, class, tenant = string.match(path, '^(%Z*)%z(%Z*)%z(%Z*)$')
+local rows = {}
+for _, turn in ipairs(turns) do
+  local user = string.sub(turn, #path + 19)
+  local start = model .. '\0' .. class .. '\0' .. tenant .. '/' .. user
+  for _, row in ipairs(first(KEYS[1], start, math.ceil(most / #turns))) do table.insert(rows, row) end
+end
+return rows

@@ -71,21 +71,27 @@ impl RedisStore {
         operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
     ) -> Result<Taken<R>, StoreError> {
         let nothing = || std::future::ready(());
-        self.step_and_ask(terms, operation, nothing).await.map(|(taken, _)| taken)
+        self.step_and_ask(terms, None, operation, nothing).await.map(|(taken, _)| taken)
     }
 
     /// The same, and sends `question` behind the commit without waiting for that one's answer: the server answers it
-    /// with the changes made. `None` where nothing was committed.
+    /// with the changes made; no answer where nothing was committed. `known` = what was read before, if it was: what has
+    /// changed since is noticed at the commit, and read anew.
     pub(super) async fn step_and_ask<R, A, F: Future<Output = A>>(
         &self,
         terms: Terms,
+        mut known: Option<Known>,
         operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
         question: impl Fn() -> F,
     ) -> Result<(Taken<R>, Option<A>), StoreError> {
         for attempt in 0..ATTEMPTS {
             self.pause(attempt).await;
             let mut step = Step::new(&self.keys, self.times, &self.policy);
-            let result = self.run(&terms, &mut step, &operation).await?;
+            match known.take() {
+                Some(known) => step.known = known,
+                None => self.read(&terms, &mut step).await?,
+            }
+            let result = self.run(&mut step, &operation).await?;
             let at = step.known.now;
             let Some((known, changes, guards)) = step.finish()? else {
                 self.acknowledge_earlier(&terms).await?;
@@ -103,16 +109,20 @@ impl RedisStore {
         })
     }
 
-    async fn run<R>(
-        &self,
-        terms: &Terms,
-        step: &mut Step<'_>,
-        operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
-    ) -> Result<R, StoreError> {
+    /// Reads what is wanted at once, and the time.
+    pub(super) async fn read(&self, terms: &Terms, step: &mut Step<'_>) -> Result<(), StoreError> {
         let times = load(&self.link, &self.keys, step, terms.wants.clone()).await?;
         let (now, ahead) = self.clock.at(times, terms.since);
         step.known.now = now;
         step.known.put_forward = ahead.map(|ahead| (times.ahead_us, ahead));
+        Ok(())
+    }
+
+    async fn run<R>(
+        &self,
+        step: &mut Step<'_>,
+        operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
         loop {
             let result = operation(step);
             let wanted = step.take_wanted();
