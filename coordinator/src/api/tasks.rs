@@ -86,7 +86,7 @@ impl TasksService {
     async fn submit(&self, task: NewTask) -> Result<SubmitTaskResponse, ServiceError> {
         let submitted = self.shared.stored(self.shared.store.submit(task)).await?;
         let (id, kind) = (submitted.task.id, submitted.task.spec.kind());
-        tracing::info!(task = %id, kind = kind.as_str_name(), repeated = submitted.repeated, "task submitted");
+        tracing::debug!(task = %id, kind = kind.as_str_name(), repeated = submitted.repeated, "task submitted");
         Ok(reply(submitted))
     }
 
