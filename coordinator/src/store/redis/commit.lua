@@ -3,7 +3,8 @@
 -- KEYS: 1 this commit, 2 meta, 3 events, 4 queue, 5 turns, 6 nodes, 7 idle, 8 in_flight, 9 kept_back; the arguments name
 -- the rest by number.
 -- ARGV: time of the change, how long to remember the commit (ms), events to keep, number of guards; then the guards
--- (key, field, value; an empty value = no such field); then the changes (name, key, number of arguments, arguments).
+-- (key, field, value; an empty value = no such field; key 0 = a user, as the path of its node, must be next for a worker
+-- with models, which follow one another in `field`, each with a byte 1 behind it); then the changes (name, key, number of arguments, arguments).
 -- Answers OK (the changes stand) or RACE (nothing was changed: read anew).
 
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -14,7 +15,15 @@ end
 
 local at = 5
 for _ = 1, tonumber(ARGV[4]) do
-  local found = redis.call('HGET', KEYS[tonumber(ARGV[at])], ARGV[at + 1]) or ''
+  local key, found = tonumber(ARGV[at])
+  if key == 0 then
+    local models = {}
+    for model in string.gmatch(ARGV[at + 1], '([^\1]*)\1') do table.insert(models, model) end
+    local path, users = next_users(KEYS[5], KEYS[6], models, 1)
+    found = path and path .. '\0' .. users[1]
+  else
+    found = redis.call('HGET', KEYS[key], ARGV[at + 1]) or ''
+  end
   if found ~= ARGV[at + 2] then return 'RACE' end
   at = at + 3
 end

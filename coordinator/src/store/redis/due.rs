@@ -66,7 +66,7 @@ impl RedisStore {
                 }
                 Ok(ended)
             });
-            let ended = ended.await?.result;
+            let ended = ended.await?;
             // nothing left but what somebody else has just changed
             if ended.is_empty() {
                 break;
@@ -104,7 +104,7 @@ impl RedisStore {
         pipeline.cmd("HGET").arg(self.keys.meta()).arg("looked");
         let answers = values(self.link.ask(Exchange::Commands(&pipeline)).await?)?;
         let before: Option<u64> = read(answers.into_iter().next().unwrap_or(redis::Value::Nil))?;
-        let now = self.step(Terms::default(), |step| Ok(step.now())).await?.result;
+        let now = self.step(Terms::default(), |step| Ok(step.now())).await?;
         Ok(Look { now, before: before.map(StoreTime) })
     }
 
@@ -132,7 +132,7 @@ impl RedisStore {
 
     pub(super) async fn sweep_due(&self) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
-        let now = self.step(Terms::default(), |step| Ok(step.now())).await?.result;
+        let now = self.step(Terms::default(), |step| Ok(step.now())).await?;
         for _ in 0..STEPS {
             let before = now.minus(self.times.ended_tasks);
             let due = self.due(&self.keys.ended(), &format!("({}", before.0)).await?;
@@ -150,7 +150,7 @@ impl RedisStore {
                 }
                 Ok(removed)
             });
-            swept.tasks += removed.await?.result;
+            swept.tasks += removed.await?;
         }
         self.forget_idle(now.minus(fair::DEBTS_KEPT)).await?;
         for _ in 0..STEPS {
@@ -164,7 +164,7 @@ impl RedisStore {
                 due.iter().for_each(|request| step.forget_request(request));
                 Ok(due.len())
             });
-            swept.requests += forgotten.await?.result;
+            swept.requests += forgotten.await?;
         }
         Ok(swept)
     }

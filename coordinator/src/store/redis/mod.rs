@@ -73,7 +73,8 @@ pub struct RedisStore {
     scripts: CommitScripts,
     next: Script,
     forget: Script,
-    claiming: tokio::sync::Mutex<()>,
+    /// How many tasks the next claim may lease at once, by how well the order was guessed before.
+    claiming: tokio::sync::Mutex<usize>,
     acknowledging: Option<Promise>,
     events: broadcast::Sender<StoreEvent>,
     stop: CancellationToken,
@@ -115,9 +116,9 @@ impl RedisStore {
             policy: settings.policy.clone(),
             clock: settings.clock.clone(),
             scripts: CommitScripts::new(),
-            next: Script::new(include_str!("next.lua")),
+            next: Script::new(concat!(include_str!("order.lua"), include_str!("next.lua"))),
             forget: Script::new(include_str!("forget.lua")),
-            claiming: tokio::sync::Mutex::new(()),
+            claiming: tokio::sync::Mutex::new(1),
             acknowledging,
             events,
             stop: CancellationToken::new(),
@@ -157,7 +158,7 @@ impl RedisStore {
         operation: impl Fn(&mut step::Step<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
         self.open_still()?;
-        Ok(self.step(terms, operation).await?.result)
+        self.step(terms, operation).await
     }
 }
 

@@ -32,8 +32,16 @@ pub(super) struct CommitScripts {
 impl CommitScripts {
     pub(super) fn new() -> Self {
         Self {
-            within_memory: Script::new(concat!("#!lua\n", include_str!("commit.lua"))),
-            beyond_memory: Script::new(concat!("#!lua flags=allow-oom\n", include_str!("commit.lua"))),
+            within_memory: Script::new(concat!(
+                "#!lua\n",
+                include_str!("order.lua"),
+                include_str!("commit.lua")
+            )),
+            beyond_memory: Script::new(concat!(
+                "#!lua flags=allow-oom\n",
+                include_str!("order.lua"),
+                include_str!("commit.lua")
+            )),
         }
     }
 }
@@ -57,56 +65,40 @@ impl Terms {
     }
 }
 
-/// What a step gave, and when.
-pub(super) struct Taken<R> {
-    pub(super) result: R,
-    pub(super) at: StoreTime,
-}
-
 impl RedisStore {
     /// Takes a step. `operation` may run several times, and its changes take effect once.
     pub(super) async fn step<R>(
         &self,
         terms: Terms,
         operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
-    ) -> Result<Taken<R>, StoreError> {
-        let nothing = || std::future::ready(());
-        self.step_and_ask(terms, None, operation, nothing).await.map(|(taken, _)| taken)
-    }
-
-    /// The same, and sends `question` behind the commit without waiting for that one's answer: the server answers it
-    /// with the changes made; no answer where nothing was committed. `known` = what was read before, if it was: what has
-    /// changed since is noticed at the commit, and read anew.
-    pub(super) async fn step_and_ask<R, A, F: Future<Output = A>>(
-        &self,
-        terms: Terms,
-        mut known: Option<Known>,
-        operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
-        question: impl Fn() -> F,
-    ) -> Result<(Taken<R>, Option<A>), StoreError> {
+    ) -> Result<R, StoreError> {
         for attempt in 0..ATTEMPTS {
             self.pause(attempt).await;
             let mut step = Step::new(&self.keys, self.times, &self.policy);
-            match known.take() {
-                Some(known) => step.known = known,
-                None => self.read(&terms, &mut step).await?,
-            }
-            let result = self.run(&mut step, &operation).await?;
-            let at = step.known.now;
-            let Some((known, changes, guards)) = step.finish()? else {
-                self.acknowledge_earlier(&terms).await?;
-                return Ok((Taken { result, at }, None));
-            };
-            // polled in this order, so the commit is sent first
-            let commit = self.commit(&terms, known, changes, guards);
-            let (committed, answer) = tokio::join!(biased; commit, question());
-            if committed? {
-                return Ok((Taken { result, at }, Some(answer)));
+            self.read(&terms, &mut step).await?;
+            if let Some(result) = self.take(&terms, step, &operation).await? {
+                return Ok(result);
             }
         }
         Err(StoreError::Unavailable {
             reason: format!("others changed the same task {ATTEMPTS} times meanwhile: try again"),
         })
+    }
+
+    /// Takes a step over what has been read, once. `None` where something of that has changed meanwhile.
+    pub(super) async fn take<R>(
+        &self,
+        terms: &Terms,
+        mut step: Step<'_>,
+        operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
+    ) -> Result<Option<R>, StoreError> {
+        let result = self.run(&mut step, &operation).await?;
+        let Some((known, changes, guards)) = step.finish()? else {
+            self.acknowledge_earlier(terms).await?;
+            return Ok(Some(result));
+        };
+        let committed = self.commit(terms, known, changes, guards).await?;
+        Ok(committed.then_some(result))
     }
 
     /// Reads what is wanted at once, and the time.
@@ -134,7 +126,7 @@ impl RedisStore {
     }
 
     /// Between attempts: at random, and longer each time.
-    async fn pause(&self, attempt: u32) {
+    pub(super) async fn pause(&self, attempt: u32) {
         if attempt > 0 {
             let most = Duration::from_millis(1 << attempt.min(8)).min(LONGEST_PAUSE);
             tokio::time::sleep(most.mul_f64(rand::random::<f64>())).await;
