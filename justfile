@@ -39,3 +39,12 @@ parity *DIRS="tests/fixtures/tiny-a tests/fixtures/tiny-sd15 tests/fixtures/tiny
 bench-model MODEL="models/pocket" REPEATS="15" BATCH="8" PYTHON="python3":
     cargo build --release --locked --example bench_model
     OMP_NUM_THREADS=1 {{PYTHON}} cli/examples/bench_model.py target/release/examples/bench_model {{MODEL}} {{REPEATS}} {{BATCH}}
+
+# A day of a large fleet in virtual time, with the real scheduler: waits, fairness, utilisation. `--scenario flood` for one user's flood.
+simulate *ARGS:
+    cargo run --release --locked -p likeness-coordinator --bin likeness-coordinator -- simulate {{ARGS}}
+
+# The fleet on a Redis of its own: latencies, throughput (beside BullMQ's, where npm can have it), memory, fairness of a flood.
+bench-fleet *ARGS:
+    cargo build --release --locked -p likeness-coordinator --bin likeness-coordinator --example bench_fleet
+    ${CARGO_TARGET_DIR:-target}/release/examples/bench_fleet --coordinator ${CARGO_TARGET_DIR:-target}/release/likeness-coordinator {{ARGS}}

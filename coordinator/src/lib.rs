@@ -1,7 +1,8 @@
 //! The coordinator: takes tasks in, keeps them safe, gives them to workers, and tells everyone what became of them.
 //!
 //! `api/` is what the outside sees, one file a service; `scheduler/` brings waiting tasks and free workers together;
-//! `store/` is the only place where a task changes; `artifact_store/` keeps the bytes. No model code anywhere.
+//! `store/` is the only place where a task changes; `artifact_store/` keeps the bytes; `simulator/` plays the scheduler in
+//! virtual time. No model code anywhere.
 
 mod api;
 mod artifact_store;
@@ -10,6 +11,7 @@ mod config;
 mod coordinator;
 mod inventory;
 mod scheduler;
+pub mod simulator;
 pub mod store;
 
 pub use api::DescriptionError;

@@ -1,7 +1,9 @@
-//! Runs a coordinator until it is told to stop, or checks a store.
+//! Runs a coordinator until it is told to stop, checks a store, or simulates a fleet.
 //!
 //! Exit codes: 0 after a stop on request, 1 where it failed while running, 2 where it could not start. `check`: 0 where
 //! nothing is wrong, 1 where something is, 2 where the store cannot be read.
+
+mod simulate;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,8 +20,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Takes tasks in, keeps them safe, and gives them to workers.
 #[derive(Debug, Parser)]
-#[command(name = "likeness-coordinator", version)]
+#[command(name = "likeness-coordinator", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// TOML file; variables such as LIKENESS_COORDINATOR__LEASE_TTL override it, and the options here override both.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -34,8 +38,6 @@ struct Arguments {
     /// LIKENESS_COORDINATOR__STORE or the file, not here.
     #[arg(long, value_name = "FILE|URL", global = true)]
     store: Option<StoreLocation>,
-    #[command(subcommand)]
-    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,11 +45,18 @@ enum Command {
     /// Read the whole store and print what is wrong with it, a line each. Stop the coordinators first: a store that
     /// changes meanwhile looks wrong where it is not.
     Check,
+    /// Play a fleet in virtual time with the real scheduler, and report waits and fairness.
+    Simulate(simulate::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    let arguments = Arguments::parse();
+    let ended = match &arguments.command {
+        Some(Command::Simulate(arguments)) => simulate::run(arguments),
+        Some(Command::Check) | None => run(arguments).await,
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, message)) => {
             complain(&message);

@@ -28,7 +28,7 @@ pub(super) async fn settle(shared: &Shared, request: SettleRequest) -> Result<Se
         (settlement.task, settlement.attempt.worker.clone(), settlement.attempt.fence);
     let verdict = shared.stored(shared.store.settle(settlement)).await?;
     shared.roster.released(&worker, task);
-    tracing::info!(%task, %worker, %fence, ?verdict, "attempt settled");
+    tracing::debug!(%task, %worker, %fence, ?verdict, "attempt settled");
     let verdict = match verdict {
         SettleVerdict::Accepted => WireVerdict::Accepted,
         SettleVerdict::Repeated => WireVerdict::Repeated,

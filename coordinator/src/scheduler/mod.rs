@@ -104,7 +104,7 @@ impl Scheduler {
         for claimed in claimed {
             let (task, fence) = (claimed.task.id, claimed.fence);
             if self.roster.deliver(&member, task, fence, Message::Lease(lease(claimed))) {
-                tracing::info!(%task, %fence, worker = %member.claimant.worker, "task leased");
+                tracing::debug!(%task, %fence, worker = %member.claimant.worker, "task leased");
             } else {
                 undelivered.push((task, fence));
             }

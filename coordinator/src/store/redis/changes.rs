@@ -135,10 +135,21 @@ impl Changes {
 /// What must still hold when the changes are made.
 #[derive(Debug)]
 pub(super) struct Guard {
-    pub(super) key: String,
+    /// `None` = no key, but the order of the queue: [`Guard::in_turn`].
+    pub(super) key: Option<String>,
     pub(super) field: Vec<u8>,
     /// Empty = no such field.
     pub(super) value: Vec<u8>,
+}
+
+impl Guard {
+    /// The user is next for a worker with these models.
+    pub(super) fn in_turn(place: &Place, models: &[String]) -> Self {
+        let Place { lane, tenant, user } = place;
+        let path = format!("{}\0{tenant}\0{user}", lane.text());
+        let models: String = models.iter().map(|model| format!("{model}\x01")).collect();
+        Self { key: None, field: models.into(), value: path.into() }
+    }
 }
 
 /// Keys after the fixed ones, and arguments: guards, then changes.
@@ -146,7 +157,7 @@ pub(super) fn script_arguments(mut changes: Changes, guards: Vec<Guard>) -> (Vec
     let made = std::mem::take(&mut changes.arguments);
     let mut arguments: Vec<Vec<u8>> = vec![guards.len().to_string().into()];
     for guard in guards {
-        arguments.push(changes.number(guard.key).to_string().into());
+        arguments.push(guard.key.map_or(0, |key| changes.number(key)).to_string().into());
         arguments.push(guard.field);
         arguments.push(guard.value);
     }

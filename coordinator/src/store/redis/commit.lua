@@ -3,7 +3,8 @@
 -- KEYS: 1 this commit, 2 meta, 3 events, 4 queue, 5 turns, 6 nodes, 7 idle, 8 in_flight, 9 kept_back; the arguments name
 -- the rest by number.
 -- ARGV: time of the change, how long to remember the commit (ms), events to keep, number of guards; then the guards
--- (key, field, value; an empty value = no such field); then the changes (name, key, number of arguments, arguments).
+-- (key, field, value; an empty value = no such field; key 0 = a user, as the path of its node, must be next for a worker
+-- with models, which follow one another in `field`, each with a byte 1 behind it); then the changes (name, key, number of arguments, arguments).
 -- Answers OK (the changes stand) or RACE (nothing was changed: read anew).
 
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -14,7 +15,15 @@ end
 
 local at = 5
 for _ = 1, tonumber(ARGV[4]) do
-  local found = redis.call('HGET', KEYS[tonumber(ARGV[at])], ARGV[at + 1]) or ''
+  local key, found = tonumber(ARGV[at])
+  if key == 0 then
+    local models = {}
+    for model in string.gmatch(ARGV[at + 1], '([^\1]*)\1') do table.insert(models, model) end
+    local path, users = next_users(KEYS[5], KEYS[6], models, 1)
+    found = path and path .. '\0' .. users[1]
+  else
+    found = redis.call('HGET', KEYS[key], ARGV[at + 1]) or ''
+  end
   if found ~= ARGV[at + 2] then return 'RACE' end
   at = at + 3
 end
@@ -25,30 +34,48 @@ local IDLE, ACTIVE, KEPT_BACK = '0', '1', '2'
 local now = tonumber(ARGV[1])
 local function whole(number) return string.format('%.0f', number) end
 
-local function read_node(key)
-  local packed = redis.call('HGET', KEYS[6], key)
-  if not packed then return { time = 0, floor = 0, standing = IDLE, idle = now } end
-  local time, floor, standing, idle = string.match(packed, '^(%d+) (%d+) (%d) (%d+)$')
-  return { time = tonumber(time), floor = tonumber(floor), standing = standing, idle = tonumber(idle), packed = packed,
-    was_time = tonumber(time), was_standing = standing }
+local function read_nodes(keys)
+  local found = redis.call('HMGET', KEYS[6], unpack(keys))
+  for at, packed in ipairs(found) do
+    if packed then
+      local time, floor, standing, idle = string.match(packed, '^(%d+) (%d+) (%d) (%d+)$')
+      found[at] = { time = tonumber(time), floor = tonumber(floor), standing = standing, idle = tonumber(idle),
+        packed = packed, was_time = tonumber(time), was_standing = standing }
+    else
+      found[at] = { time = 0, floor = 0, standing = IDLE, idle = now }
+    end
+  end
+  return found
+end
+
+-- Nodes and turns that are to be written, so that many go with one command.
+local nodes, turns_gone, turns_come = {}, {}, {}
+local function write_nodes()
+  if #nodes > 0 then redis.call('HSET', KEYS[6], unpack(nodes)) end
+  if #turns_gone > 0 then redis.call('ZREM', KEYS[5], unpack(turns_gone)) end
+  if #turns_come > 0 then redis.call('ZADD', KEYS[5], unpack(turns_come)) end
+  nodes, turns_gone, turns_come = {}, {}, {}
 end
 
 local function keep(key, parent, name, node)
   local packed = whole(node.time) .. ' ' .. whole(node.floor) .. ' ' .. node.standing .. ' ' .. whole(node.idle)
   if packed == node.packed then return end
   if not node.packed and node.time == 0 and node.floor == 0 and node.standing == IDLE then return end
-  redis.call('HSET', KEYS[6], key, packed)
+  table.insert(nodes, key)
+  table.insert(nodes, packed)
   if not parent then return end
   local function turn(time) return parent .. '\0' .. string.format('%016x', time) .. name end
   if node.was_standing == ACTIVE then
-    if node.standing ~= ACTIVE or node.time ~= node.was_time then redis.call('ZREM', KEYS[5], turn(node.was_time)) end
+    if node.standing == ACTIVE and node.time == node.was_time then return end
+    table.insert(turns_gone, turn(node.was_time))
   elseif node.was_standing == IDLE and node.standing ~= IDLE then
     redis.call('ZREM', KEYS[7], key)
   elseif node.was_standing == KEPT_BACK and node.standing ~= KEPT_BACK then
     redis.call('SREM', KEYS[9], key)
   end
   if node.standing == ACTIVE then
-    redis.call('ZADD', KEYS[5], 0, turn(node.time))
+    table.insert(turns_come, 0)
+    table.insert(turns_come, turn(node.time))
   elseif node.standing == IDLE then
     redis.call('ZADD', KEYS[7], whole(node.idle), key)
   else
@@ -57,10 +84,9 @@ local function keep(key, parent, name, node)
 end
 
 local function has_child(key)
+  write_nodes()
   return #redis.call('ZRANGE', KEYS[5], '[' .. key .. '\0', '(' .. key .. '\1', 'BYLEX', 'LIMIT', 0, 1) > 0
 end
-
-local function in_flight(party) return tonumber(redis.call('HGET', KEYS[8], party) or '0') end
 
 local function count(party, by)
   local after = redis.call('HINCRBY', KEYS[8], party, by)
@@ -74,9 +100,9 @@ local function pass(model, class, share, change)
   local keys = { '4' .. lane .. '\0' .. share.tenant .. '\0' .. share.user, '3' .. lane .. '\0' .. share.tenant,
     '2' .. lane, '1' .. model, '0' }
   local names = { share.user, share.tenant, class, model }
-  local node = read_node(keys[1])
+  local path = read_nodes(keys)
   for level = 1, 4 do
-    local parent = read_node(keys[level + 1])
+    local node, parent = path[level], path[level + 1]
     if change and (change.charge ~= 0 or change.served) then
       local start = math.max(node.time, parent.floor)
       local by = math.floor(math.abs(change.charge) * 100 / share.weights[level])
@@ -92,10 +118,10 @@ local function pass(model, class, share, change)
     local waits, full
     if level == 1 then
       waits = redis.call('HEXISTS', share.owner_waiting, lane) == 1
-      full = in_flight(share.owner) >= share.owner_cap
+      full = share.owner_leases >= share.owner_cap
     else
-      waits = has_child(keys[level])
-      full = level == 2 and in_flight(share.tenant) >= share.tenant_cap
+      waits = path[level - 1].standing == ACTIVE or has_child(keys[level])
+      full = level == 2 and share.tenant_leases >= share.tenant_cap
     end
     local standing = not waits and IDLE or full and KEPT_BACK or ACTIVE
     if standing == ACTIVE and node.standing ~= ACTIVE then
@@ -105,9 +131,9 @@ local function pass(model, class, share, change)
     end
     node.standing = standing
     keep(keys[level], keys[level + 1], names[level], node)
-    node = parent
   end
-  keep(keys[5], nil, nil, node)
+  keep(keys[5], nil, nil, path[5])
+  write_nodes()
 end
 
 local function change_waiting(key, lane, gone, come)
@@ -132,9 +158,13 @@ local function share_out(owner_waiting, at)
   end
   local tenant_crosses = false
   if leases ~= 0 then
-    count(share.owner, leases)
+    local _, owner_leases = count(share.owner, leases)
     local before, after = count(tenant, leases)
     tenant_crosses = (before < share.tenant_cap) ~= (after < share.tenant_cap)
+    share.owner_leases, share.tenant_leases = owner_leases, after
+  else
+    local counted = redis.call('HMGET', KEYS[8], share.owner, tenant)
+    share.owner_leases, share.tenant_leases = tonumber(counted[1] or '0'), tonumber(counted[2] or '0')
   end
   pass(model, class, share, change)
   if leases ~= 0 then

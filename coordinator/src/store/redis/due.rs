@@ -109,7 +109,7 @@ impl RedisStore {
                 }
                 Ok(ended)
             });
-            let ended = ended.await?.result;
+            let ended = ended.await?;
             // nothing left but what somebody else has just changed
             if ended.is_empty() {
                 break;
@@ -121,7 +121,7 @@ impl RedisStore {
 
     /// Queues what was scheduled until now, and ends what was not started in time.
     pub(super) async fn fall_due_now(&self) -> Result<FallenDueCounts, StoreError> {
-        let now = self.step(Terms::default(), |step| Ok(step.now())).await?.result;
+        let now = self.step(Terms::default(), |step| Ok(step.now())).await?;
         let mut counts = FallenDueCounts::default();
         for _ in 0..STEPS {
             let due = self.due(&self.keys.due(), &now.0.to_string()).await?;
@@ -136,7 +136,7 @@ impl RedisStore {
                 }
                 Ok(fallen)
             });
-            let fallen = fallen.await?.result;
+            let fallen = fallen.await?;
             // nothing left but what somebody else has just changed
             if fallen == FallenDueCounts::default() {
                 break;
@@ -179,7 +179,7 @@ impl RedisStore {
         let before: Option<u64> = read(next())?;
         self.memory.found(&read::<String>(next())?);
         let found = self.step(Terms::default(), |step| Ok((step.now(), step.is_recovering())));
-        let (now, recovering) = found.await?.result;
+        let (now, recovering) = found.await?;
         Ok(Look { now, recovering, before: before.map(StoreTime) })
     }
 
@@ -218,7 +218,7 @@ impl RedisStore {
 
     pub(super) async fn sweep_due(&self) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
-        let now = self.step(Terms::default(), |step| Ok(step.now())).await?.result;
+        let now = self.step(Terms::default(), |step| Ok(step.now())).await?;
         for _ in 0..STEPS {
             let before = now.minus(self.times.ended_tasks);
             let due = self.due(&self.keys.ended(), &format!("({}", before.0)).await?;
@@ -239,7 +239,7 @@ impl RedisStore {
                 }
                 Ok(removed)
             });
-            swept.tasks += removed.await?.result;
+            swept.tasks += removed.await?;
         }
         self.forget_idle(now.minus(fair::DEBTS_KEPT)).await?;
         for _ in 0..STEPS {
@@ -253,7 +253,7 @@ impl RedisStore {
                 due.iter().for_each(|request| step.forget_request(request));
                 Ok(due.len())
             });
-            swept.requests += forgotten.await?.result;
+            swept.requests += forgotten.await?;
         }
         swept.workers = self.forget_workers(now).await?;
         Ok(swept)

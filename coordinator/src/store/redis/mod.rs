@@ -86,7 +86,8 @@ pub struct RedisStore {
     looks: LookScripts,
     next: Script,
     forget: Script,
-    claiming: tokio::sync::Mutex<()>,
+    /// How many tasks the next claim may lease at once, by how well the order was guessed before.
+    claiming: tokio::sync::Mutex<usize>,
     history: History,
     memory: Memory,
     last_look: Mutex<Option<LookedAt>>,
@@ -133,9 +134,9 @@ impl RedisStore {
             clock: settings.clock.clone(),
             scripts: CommitScripts::new(),
             looks: LookScripts::new(),
-            next: Script::new(include_str!("next.lua")),
+            next: Script::new(concat!(include_str!("order.lua"), include_str!("next.lua"))),
             forget: Script::new(include_str!("forget.lua")),
-            claiming: tokio::sync::Mutex::new(()),
+            claiming: tokio::sync::Mutex::new(1),
             history: History::new(),
             memory: Memory::new(settings.memory_share),
             last_look: Mutex::new(None),
@@ -179,7 +180,7 @@ impl RedisStore {
         operation: impl Fn(&mut step::Step<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
         self.open_still()?;
-        Ok(self.step(terms, operation).await?.result)
+        self.step(terms, operation).await
     }
 }
 

@@ -96,7 +96,7 @@ impl RedisStore {
     /// Begins to recover because a worker holds a lease that the store does not know, unless it is recovering.
     async fn recover_as_witnessed(&self) -> Result<(), StoreError> {
         let look = |step: &mut Step<'_>| Ok((step.is_recovering(), step.known.facts.clone()));
-        let (recovering, facts) = self.step(Terms::default(), look).await?.result;
+        let (recovering, facts) = self.step(Terms::default(), look).await?;
         if recovering {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use likeness_shared::ids::{Digest, PersonId, RequestId, TaskId, WorkerId};
 use super::changes::{Changes, Guard};
 use super::history::Facts;
 use super::keys::{Keys, person_row};
-use crate::store::fair::{FairPolicy, Lane, UnitCost};
+use crate::store::fair::{FairPolicy, Lane, Place, UnitCost};
 use crate::store::indexes::{IndexRows, owner_key, place, rows, share_change};
 use crate::store::record::{Owner, PersonRecord, StoreTime, TaskRecord};
 use crate::store::requests::{RequestRecord, request_key};
@@ -57,7 +57,7 @@ pub(super) struct ReadTask {
 }
 
 /// A worker as it was read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ReadWorker {
     pub(super) record: Option<WorkerRecord>,
     /// Number of the commit that wrote it; empty = it is not there.
@@ -93,6 +93,8 @@ pub(super) struct Step<'k> {
     wanted: RefCell<BTreeSet<Want>>,
     /// The changes rest on the store not having begun to recover.
     in_this_generation: Cell<bool>,
+    /// Who must be next, for a worker with which models, when the changes are made.
+    pub(super) in_turn: Option<(Place, Vec<String>)>,
     /// Tasks as the changes leave them; `None` = removed.
     changed: BTreeMap<TaskId, Option<TaskRecord>>,
     changed_workers: BTreeMap<WorkerId, WorkerRecord>,
@@ -108,6 +110,7 @@ impl<'k> Step<'k> {
             known: Known::default(),
             wanted: RefCell::default(),
             in_this_generation: Cell::new(false),
+            in_turn: None,
             changed: BTreeMap::new(),
             changed_workers: BTreeMap::new(),
             changes: Changes::default(),
@@ -157,7 +160,7 @@ impl<'k> Step<'k> {
         let keys = self.keys;
         let mut guards = Vec::new();
         let mut guard = |key: String, field: &[u8], value: &[u8]| {
-            guards.push(Guard { key, field: field.to_vec(), value: value.to_vec() });
+            guards.push(Guard { key: Some(key), field: field.to_vec(), value: value.to_vec() });
         };
         if let Some((before, _)) = self.known.put_forward {
             let before = if before == 0 { String::new() } else { before.to_string() };
@@ -182,6 +185,9 @@ impl<'k> Step<'k> {
         }
         for (request, bytes) in &self.known.requests {
             guard(keys.requests(), request.as_bytes(), bytes);
+        }
+        if let Some((place, models)) = &self.in_turn {
+            guards.push(Guard::in_turn(place, models));
         }
         guards
     }

@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use super::RedisStore;
 use super::changes::{Changes, Guard, script_arguments};
-use super::history::{Facts, Seen};
+use super::history::Seen;
 use super::link::Exchange;
 use super::load::{self, load};
 use super::step::{Known, Step, Want};
@@ -38,8 +38,16 @@ const ACKNOWLEDGE_AGAIN: &str =
 impl CommitScripts {
     pub(super) fn new() -> Self {
         Self {
-            within_memory: Script::new(concat!("#!lua\n", include_str!("commit.lua"))),
-            beyond_memory: Script::new(concat!("#!lua flags=allow-oom\n", include_str!("commit.lua"))),
+            within_memory: Script::new(concat!(
+                "#!lua\n",
+                include_str!("order.lua"),
+                include_str!("commit.lua")
+            )),
+            beyond_memory: Script::new(concat!(
+                "#!lua flags=allow-oom\n",
+                include_str!("order.lua"),
+                include_str!("commit.lua")
+            )),
             acknowledge_again: Script::new(ACKNOWLEDGE_AGAIN),
         }
     }
@@ -64,42 +72,19 @@ impl Terms {
     }
 }
 
-/// What a step gave, and when.
-pub(super) struct Taken<R> {
-    pub(super) result: R,
-    pub(super) at: StoreTime,
-}
-
 impl RedisStore {
     /// Takes a step. `operation` may run several times, and its changes take effect once.
     pub(super) async fn step<R>(
         &self,
         terms: Terms,
         operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
-    ) -> Result<Taken<R>, StoreError> {
-        let mut asked_anew = false;
+    ) -> Result<R, StoreError> {
         for attempt in 0..ATTEMPTS {
             self.pause(attempt).await;
             let mut step = Step::new(&self.keys, self.times, &self.policy);
-            let seen = self.history.so_far();
-            let facts = load(&self.link, &self.keys, &mut step, &seen, terms.wants.clone()).await?;
-            if let Some(missing) = seen.missing_in(&facts) {
-                // a server that was demoted may only be behind: a new connection leads to the primary
-                if !std::mem::replace(&mut asked_anew, true) {
-                    self.link.leave().await;
-                    continue;
-                }
-                self.recover(&seen, &facts, missing).await?;
-                continue;
-            }
-            let result = self.run(&terms, &mut step, &seen, facts, &operation).await?;
-            let at = step.known.now;
-            let Some((known, changes, guards)) = step.finish()? else {
-                self.acknowledge_earlier(&terms).await?;
-                return Ok(Taken { result, at });
-            };
-            if self.commit(&terms, &seen, known, changes, guards).await? {
-                return Ok(Taken { result, at });
+            let seen = self.read(&terms, &mut step).await?;
+            if let Some(result) = self.take(&terms, &seen, step, &operation).await? {
+                return Ok(result);
             }
         }
         Err(StoreError::Unavailable {
@@ -107,20 +92,60 @@ impl RedisStore {
         })
     }
 
+    /// Takes a step over what has been read, once. `None` where something of that has changed meanwhile.
+    pub(super) async fn take<R>(
+        &self,
+        terms: &Terms,
+        seen: &Seen,
+        mut step: Step<'_>,
+        operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
+    ) -> Result<Option<R>, StoreError> {
+        let result = self.run(terms, seen, &mut step, &operation).await?;
+        let Some((known, changes, guards)) = step.finish()? else {
+            self.acknowledge_earlier(terms).await?;
+            return Ok(Some(result));
+        };
+        let committed = self.commit(terms, seen, known, changes, guards).await?;
+        Ok(committed.then_some(result))
+    }
+
+    /// Reads what is wanted at once, and the time, from a store that lacks nothing of what was seen in it. Gives what had
+    /// been seen before.
+    pub(super) async fn read(&self, terms: &Terms, step: &mut Step<'_>) -> Result<Seen, StoreError> {
+        let mut asked_anew = false;
+        for _ in 0..ATTEMPTS {
+            step.known = Known::default();
+            let seen = self.history.so_far();
+            let facts = load(&self.link, &self.keys, step, &seen, terms.wants.clone()).await?;
+            if let Some(missing) = seen.missing_in(&facts) {
+                // a server that was demoted may only be behind: a new connection leads to the primary
+                if std::mem::replace(&mut asked_anew, true) {
+                    self.recover(&seen, &facts, missing).await?;
+                } else {
+                    self.link.leave().await;
+                }
+                continue;
+            }
+            let (now, ahead) = self.clock.at(facts.times, terms.since);
+            self.history.note(&facts);
+            self.recovery.found(facts.generation, facts.recovering, now);
+            step.known.now = now;
+            step.known.put_forward = ahead.map(|ahead| (facts.times.ahead_us, ahead));
+            step.known.facts = facts;
+            return Ok(seen);
+        }
+        Err(StoreError::Unavailable {
+            reason: "it lacks what was seen in it, however often it is asked".to_owned(),
+        })
+    }
+
     async fn run<R>(
         &self,
         terms: &Terms,
-        step: &mut Step<'_>,
         seen: &Seen,
-        facts: Facts,
+        step: &mut Step<'_>,
         operation: impl Fn(&mut Step<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        let (now, ahead) = self.clock.at(facts.times, terms.since);
-        self.history.note(&facts);
-        self.recovery.found(facts.generation, facts.recovering, now);
-        step.known.now = now;
-        step.known.put_forward = ahead.map(|ahead| (facts.times.ahead_us, ahead));
-        step.known.facts = facts;
         loop {
             let result = operation(step);
             let wanted = step.take_wanted();
@@ -136,7 +161,7 @@ impl RedisStore {
     }
 
     /// Between attempts: at random, and longer each time.
-    async fn pause(&self, attempt: u32) {
+    pub(super) async fn pause(&self, attempt: u32) {
         if attempt > 0 {
             let most = Duration::from_millis(1 << attempt.min(8)).min(LONGEST_PAUSE);
             tokio::time::sleep(most.mul_f64(rand::random::<f64>())).await;

@@ -91,6 +91,6 @@ impl RedisStore {
             }
             Ok(forgotten)
         });
-        Ok(forgotten.await?.result)
+        forgotten.await
     }
 }
