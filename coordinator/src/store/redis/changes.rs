@@ -133,7 +133,7 @@ impl Changes {
 }
 
 /// What must still hold when the changes are made.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Guard {
     pub(super) key: String,
     pub(super) field: Vec<u8>,

@@ -11,12 +11,15 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use redb::{Database, StorageBackend};
 
-use crate::store::conformance::{Bench, clock, conformance_tests, generation, random, tight_policy, times};
+use crate::store::conformance::{
+    Bench, Breakable, clock, conformance_tests, generation, random, tight_policy, times,
+};
 use crate::store::embedded::file::{FORMAT, StoreFile};
 use crate::store::embedded::tables::{FORMAT_KEY, META};
 use crate::store::embedded::*;
 use crate::store::fair::FairPolicy;
 use crate::store::invariants::of_snapshot;
+use crate::store::scrub::{Difference, Is};
 
 /// A file, and the clock of the store in it.
 pub(in crate::store) struct FileBench {
@@ -45,10 +48,29 @@ impl Bench for FileBench {
         &self.policy
     }
 
-    async fn open_with(&self, policy: FairPolicy) -> Arc<dyn TaskStore> {
+    async fn open_breakable(&self, policy: FairPolicy) -> Arc<dyn Breakable> {
         let path = self.folder.path().join("store.redb");
         let clock = StoreClock::Manual(Arc::clone(&self.clock));
         Arc::new(EmbeddedStore::open(&path, times(), policy, clock).unwrap())
+    }
+}
+
+#[async_trait]
+impl Breakable for EmbeddedStore {
+    async fn damage(&self, damage: &[Difference]) {
+        let damage = damage.to_vec();
+        let broken = self.write(move |tables| {
+            damage.iter().try_for_each(|Difference { row, is }| match is {
+                Is::Missing => tables.remove_row(row),
+                Is::LeftOver => tables.write_row(row),
+                Is::Different(wrong) => tables.write_row(wrong),
+            })
+        });
+        broken.await.unwrap();
+    }
+
+    fn keeps_order_apart(&self) -> bool {
+        false
     }
 }
 
