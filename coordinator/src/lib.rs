@@ -10,6 +10,7 @@ mod config;
 mod coordinator;
 mod inventory;
 mod scheduler;
+mod scrubber;
 pub mod store;
 
 pub use api::DescriptionError;

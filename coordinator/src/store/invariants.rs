@@ -47,7 +47,7 @@ pub struct Snapshot {
 /// Everything that is wrong with a snapshot; empty = nothing.
 #[must_use]
 pub fn of_snapshot(snapshot: &Snapshot) -> Vec<String> {
-    let mut wrong: Vec<String> = snapshot.tasks.values().flat_map(of_record).collect();
+    let mut wrong = of_records(snapshot);
     let mut expected = rows_of_records(snapshot);
     place_nodes(&mut expected, &snapshot.nodes);
     let mut compare = |name: &str, same: bool, found: String, expected: String| {
@@ -84,6 +84,13 @@ pub fn of_snapshot(snapshot: &Snapshot) -> Vec<String> {
         workers_by_age
     );
     wrong.extend(of_shares(snapshot));
+    wrong
+}
+
+/// Everything that is wrong with the records of a snapshot, whatever the indexes are.
+#[must_use]
+pub fn of_records(snapshot: &Snapshot) -> Vec<String> {
+    let mut wrong: Vec<String> = snapshot.tasks.values().flat_map(of_record).collect();
     wrong.extend(snapshot.workers.values().flat_map(|(worker, _)| of_worker(worker)));
     for id in &snapshot.checkpoints {
         if snapshot.tasks.get(id).is_none_or(|task| task.state.is_terminal()) {

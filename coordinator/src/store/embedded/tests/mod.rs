@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use redb::{Database, StorageBackend};
 
+use crate::scrubber::Scrubber;
 use crate::store::conformance::{
     Bench, Breakable, clock, conformance_tests, generation, random, tight_policy, times,
 };
@@ -19,7 +20,7 @@ use crate::store::embedded::tables::{FORMAT_KEY, META};
 use crate::store::embedded::*;
 use crate::store::fair::FairPolicy;
 use crate::store::invariants::of_snapshot;
-use crate::store::scrub::{Difference, Is};
+use crate::store::scrub::{Difference, Is, Row};
 
 /// A file, and the clock of the store in it.
 pub(in crate::store) struct FileBench {
@@ -93,6 +94,21 @@ proptest! {
     fn invariants_hold_over_random_lives(steps in prop::collection::vec(random::step(), 1..90)) {
         random::block_on(random::live(&FileBench::with_policy(tight_policy()), steps));
     }
+}
+
+#[tokio::test]
+async fn what_scrubs_find_is_counted() {
+    let bench = FileBench::new();
+    let store = bench.open_breakable(FairPolicy::default()).await;
+    let scrubber = Scrubber::default();
+    scrubber.scrub(&*store, true).await.unwrap();
+    assert_eq!(scrubber.counted(), (1, 0));
+    let row = Row::InFlight("acme/anna".to_owned(), 3);
+    store.damage(&[Difference { row, is: Is::LeftOver }]).await;
+    assert!(!scrubber.scrub(&*store, true).await.unwrap().repaired);
+    assert!(scrubber.scrub(&*store, false).await.unwrap().repaired);
+    scrubber.scrub(&*store, false).await.unwrap();
+    assert_eq!(scrubber.counted(), (4, 2));
 }
 
 #[test]
