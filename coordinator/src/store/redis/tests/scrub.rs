@@ -1,14 +1,12 @@
 //! Scrubbing while others work: what only looks different because it was read at different moments is not reported,
 //! and what differs is set right all the same.
 
-use std::sync::atomic::AtomicBool;
-
 use likeness_shared::ids::TaskId;
 use tokio::task::JoinSet;
 
 use super::races::{assert_sound, storm, two_stores};
 use super::*;
-use crate::store::conformance::{assert_nothing_differs, generation};
+use crate::store::conformance::{assert_nothing_differs, facts, generation, person};
 use crate::store::invariants::Snapshot;
 use crate::store::scrub::Row;
 
@@ -33,41 +31,52 @@ async fn submitted(store: &RedisStore, tasks: usize) -> Arc<Vec<TaskId>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_others_change_meanwhile_is_no_difference() {
+    const SCRUBS: usize = 12;
+    const CALM: Duration = Duration::from_millis(150);
     let server = RedisServer::start();
     let stores = two_stores(&server).await;
     let tasks = submitted(&stores[0], 80).await;
-    let mut storms = storms(&stores, &tasks);
-    let over = Arc::new(AtomicBool::new(false));
     let mut scrubbers = JoinSet::new();
     for (number, store) in stores.iter().enumerate() {
-        let (store, over) = (Arc::clone(store), Arc::clone(&over));
+        let store = Arc::clone(store);
         scrubbers.spawn(async move {
-            let (mut scrubs, mut with_shares) = (0, 0);
-            while !over.load(Ordering::SeqCst) {
+            for _ in 0..SCRUBS {
                 let scrubbed = store.scrub(number == 0).await.unwrap();
                 assert_eq!(scrubbed.differences, Vec::<String>::new());
-                scrubs += 1;
-                with_shares += usize::from(scrubbed.shares_compared);
             }
-            (scrubs, with_shares)
         });
     }
-    // tasks come and go meanwhile
+    let mut blowing = storms(&stores, &tasks);
     let mut more = 0;
-    while !storms.is_empty() {
-        let request = format!("more{more}");
-        let id = stores[1].submit(generation("u3", &request)).await.unwrap().task.id;
-        stores[0].request_cancel(id).await.unwrap();
+    while !scrubbers.is_empty() {
+        come_and_go(&stores, more).await;
         more += 1;
-        while storms.try_join_next().is_some() {}
+        while blowing.try_join_next().is_some() {}
+        if blowing.is_empty() {
+            // some looks at the shares begin or end in a calm
+            tokio::time::sleep(CALM).await;
+            blowing = storms(&stores, &tasks);
+        }
+        while let Some(scrubbed) = scrubbers.try_join_next() {
+            scrubbed.unwrap();
+        }
     }
-    over.store(true, Ordering::SeqCst);
-    for (scrubs, with_shares) in scrubbers.join_all().await {
-        assert!(scrubs > 2, "scrubbed {scrubs} times, {with_shares} times with the shares");
-    }
+    blowing.join_all().await;
     assert_sound(&stores[0]).await;
     assert_nothing_differs(&*stores[0]).await;
     assert_eq!(repairs(&stores[0]).await, 0, "nothing was repaired");
+}
+
+/// Tasks, a worker and a person come, and most of them go.
+async fn come_and_go(stores: &[Arc<RedisStore>; 2], number: usize) {
+    let (user, request) = (format!("u{}", number % 3), format!("more{number}"));
+    let id = stores[1].submit(generation(&user, &request)).await.unwrap().task.id;
+    if number % 4 > 0 {
+        stores[0].request_cancel(id).await.unwrap();
+    }
+    stores[1].worker_joined(facts(&format!("w{}", number % 50), "first")).await.unwrap();
+    let aunt = stores[0].import_person(person("u3", "aunt", &request)).await.unwrap();
+    stores[1].delete_person(aunt.id).await.unwrap();
 }
 
 /// Commits that have set something right.
