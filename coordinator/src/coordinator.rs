@@ -23,6 +23,7 @@ use crate::artifact_store::{ArtifactStore, FolderError};
 use crate::config::{ConfigError, CoordinatorConfig, StoreLocation};
 use crate::inventory;
 use crate::scheduler::{Roster, Scheduler};
+use crate::scrubber::{Scrubber, scrub_now_and_then};
 use crate::store::fair::FairPolicy;
 use crate::store::{
     EmbeddedStore, RedisClock, RedisSettings, RedisStore, StoreClock, StoreError, StoreTimes, TaskStore,
@@ -109,6 +110,7 @@ impl Coordinator {
             artifacts: Arc::new(artifacts),
             feed: Arc::new(TaskFeed::default()),
             roster: Arc::new(Roster::default()),
+            scrubber: Arc::new(Scrubber::default()),
             series,
             background: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -139,6 +141,7 @@ impl Coordinator {
         parts.spawn(ended(inventory::ask_workers(shared.clone())));
         parts.spawn(ended(look_for_due(shared.clone())));
         parts.spawn(ended(sweep(shared.clone())));
+        parts.spawn(ended(scrub_now_and_then(shared.clone())));
         parts.spawn(async move {
             Part::Server(server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await)
         });

@@ -11,6 +11,7 @@ mod config;
 mod coordinator;
 mod inventory;
 mod scheduler;
+mod scrubber;
 pub mod simulator;
 pub mod store;
 

@@ -1,7 +1,7 @@
 //! Runs a coordinator until it is told to stop, checks a store, or simulates a fleet.
 //!
 //! Exit codes: 0 after a stop on request, 1 where it failed while running, 2 where it could not start. `check`: 0 where
-//! nothing is wrong, 1 where something is, 2 where the store cannot be read.
+//! nothing is wrong (any more), 1 where something is, 2 where the store cannot be read.
 
 mod simulate;
 
@@ -42,9 +42,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read the whole store and print what is wrong with it, a line each. Stop the coordinators first: a store that
-    /// changes meanwhile looks wrong where it is not.
-    Check,
+    /// Read the whole store and print what is wrong with it, a line each: WRONG for a record, DIFFERS for an index that
+    /// is not as the records say. Give it the coordinators' own configuration: the order of the queue depends on its
+    /// caps. Coordinators on a Redis may go on meanwhile; those on a file must be stopped.
+    Check {
+        /// Rebuild the indexes that differ. Records are never changed.
+        #[arg(long)]
+        repair: bool,
+    },
     /// Play a fleet in virtual time with the real scheduler, and report waits and fairness.
     Simulate(simulate::Arguments),
 }
@@ -54,7 +59,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let ended = match &arguments.command {
         Some(Command::Simulate(arguments)) => simulate::run(arguments),
-        Some(Command::Check) | None => run(arguments).await,
+        Some(Command::Check { .. }) | None => run(arguments).await,
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -84,8 +89,8 @@ async fn run(arguments: Arguments) -> Result<(), (u8, String)> {
         config.store = store;
     }
     telemetry::init(&config.log).map_err(|error| cannot_start(&error))?;
-    if let Some(Command::Check) = arguments.command {
-        return checked(&config).await;
+    if let Some(Command::Check { repair }) = arguments.command {
+        return checked(&config, repair).await;
     }
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| cannot_start(&error))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| cannot_start(&error))?;
@@ -100,8 +105,8 @@ async fn run(arguments: Arguments) -> Result<(), (u8, String)> {
 }
 
 #[allow(clippy::print_stdout)] // what was found is what was asked for
-async fn checked(config: &CoordinatorConfig) -> Result<(), (u8, String)> {
-    let found = check(config).await.map_err(|error| (2, error.to_string()))?;
+async fn checked(config: &CoordinatorConfig, repair: bool) -> Result<(), (u8, String)> {
+    let found = check(config, repair).await.map_err(|error| (2, error.to_string()))?;
     for (state, count) in &found.tasks {
         println!("{state} {count}");
     }
@@ -109,8 +114,22 @@ async fn checked(config: &CoordinatorConfig) -> Result<(), (u8, String)> {
     for wrong in &found.wrong {
         println!("WRONG {wrong}");
     }
-    match found.wrong.len() {
+    let indexes = &found.indexes;
+    for difference in &indexes.differences {
+        println!("DIFFERS {difference}");
+    }
+    if indexes.repaired {
+        println!("REPAIRED {}", indexes.found);
+    }
+    if !indexes.shares_compared {
+        println!("SHARES were not compared: others changed them all the while");
+    }
+    match found.faults() {
         0 => Ok(()),
-        count => Err((1, format!("{count} things are wrong in {}", config.store))),
+        count if repair => Err((1, format!("{count} things are wrong in {}", config.store))),
+        count => {
+            let advice = "check --repair rebuilds indexes that differ";
+            Err((1, format!("{count} things are wrong in {} ({advice})", config.store)))
+        }
     }
 }

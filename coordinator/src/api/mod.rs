@@ -34,6 +34,7 @@ use tonic_health::server::HealthReporter;
 use crate::artifact_store::ArtifactStore;
 use crate::config::CoordinatorConfig;
 use crate::scheduler::Roster;
+use crate::scrubber::Scrubber;
 use crate::store::{StoreError, TaskStore};
 pub(crate) use feed::TaskFeed;
 pub(crate) use series::TaskSeries;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) artifacts: Arc<ArtifactStore>,
     pub(crate) feed: Arc<TaskFeed>,
     pub(crate) roster: Arc<Roster>,
+    /// Holds the store's indexes against its records.
+    pub(crate) scrubber: Arc<Scrubber>,
     /// Where the points of tasks and workers are.
     pub(crate) series: TaskSeries,
     /// Work that outlives one call; awaited at shutdown.

@@ -69,6 +69,14 @@ pub struct RetentionConfig {
     /// Between sweeps.
     #[serde(with = "humantime_serde")]
     pub sweep_interval: Duration,
+    /// Between looks at the whole store for indexes that are not as its records say; nothing, the default = none. What is
+    /// found is logged as an error. Every coordinator looks, and holds all records in memory meanwhile: one of the fleet is
+    /// enough, and none where ended tasks are kept by the million.
+    #[serde(with = "humantime_serde")]
+    pub scrub_interval: Duration,
+    /// Such indexes are repaired as well. Find out why they differ first: each difference is a fault, or a hand that
+    /// reached into the store.
+    pub scrub_repairs: bool,
 }
 
 /// Limits of uploads.
@@ -131,6 +139,8 @@ impl Default for RetentionConfig {
             request_ids: Duration::from_secs(24 * 3600),
             unfinished_uploads: Duration::from_secs(3600),
             sweep_interval: Duration::from_secs(60),
+            scrub_interval: Duration::ZERO,
+            scrub_repairs: false,
         }
     }
 }

@@ -37,14 +37,19 @@ pub struct Snapshot {
     pub(super) waiting: BTreeMap<(String, Lane), Waiting>,
     pub(super) in_flight: BTreeMap<String, u64>,
     pub(super) names: BTreeSet<(String, String, PersonId)>,
+    /// The order of people by owner and name, where a store keeps it apart from their names.
+    pub(super) names_in_order: BTreeSet<(String, String)>,
+    /// The order of workers by name, where a store keeps it apart from their records.
+    pub(super) workers_in_order: BTreeSet<WorkerId>,
     pub(super) workers_by_age: BTreeSet<(StoreTime, WorkerId)>,
 }
 
 /// Everything that is wrong with a snapshot; empty = nothing.
 #[must_use]
 pub fn of_snapshot(snapshot: &Snapshot) -> Vec<String> {
-    let mut wrong: Vec<String> = snapshot.tasks.values().flat_map(of_record).collect();
-    let expected = expected_indexes(snapshot);
+    let mut wrong = of_records(snapshot);
+    let mut expected = rows_of_records(snapshot);
+    place_nodes(&mut expected, &snapshot.nodes);
     let mut compare = |name: &str, same: bool, found: String, expected: String| {
         if !same {
             wrong.push(format!("index {name} is {found} and should be {expected}"));
@@ -74,9 +79,18 @@ pub fn of_snapshot(snapshot: &Snapshot) -> Vec<String> {
         idle,
         kept_back,
         names,
+        names_in_order,
+        workers_in_order,
         workers_by_age
     );
     wrong.extend(of_shares(snapshot));
+    wrong
+}
+
+/// Everything that is wrong with the records of a snapshot, whatever the indexes are.
+#[must_use]
+pub fn of_records(snapshot: &Snapshot) -> Vec<String> {
+    let mut wrong: Vec<String> = snapshot.tasks.values().flat_map(of_record).collect();
     wrong.extend(snapshot.workers.values().flat_map(|(worker, _)| of_worker(worker)));
     for id in &snapshot.checkpoints {
         if snapshot.tasks.get(id).is_none_or(|task| task.state.is_terminal()) {
@@ -86,7 +100,8 @@ pub fn of_snapshot(snapshot: &Snapshot) -> Vec<String> {
     wrong
 }
 
-fn expected_indexes(snapshot: &Snapshot) -> Snapshot {
+/// The rows that follow from the records of tasks, workers and people.
+pub(super) fn rows_of_records(snapshot: &Snapshot) -> Snapshot {
     let mut expected = Snapshot::default();
     for task in snapshot.tasks.values() {
         let owner = owner_key(&task.owner);
@@ -111,7 +126,21 @@ fn expected_indexes(snapshot: &Snapshot) -> Snapshot {
         expected.due.extend(of_task.due);
         expected.listings.extend(of_task.listings.into_iter().map(|row| (row, task.id)));
     }
-    for (key, node) in &snapshot.nodes {
+    for (id, (worker, _)) in &snapshot.workers {
+        expected.workers_by_age.insert((worker.last_seen, id.clone()));
+        expected.workers_in_order.insert(id.clone());
+    }
+    for person in snapshot.people.values() {
+        let (owner, name) = (owner_key(&person.owner), person.name.to_string());
+        expected.names_in_order.insert((owner.clone(), name.clone()));
+        expected.names.insert((owner, name, person.id));
+    }
+    expected
+}
+
+/// Adds the rows that follow from what the nodes of the tree of shares say of themselves.
+pub(super) fn place_nodes(expected: &mut Snapshot, nodes: &BTreeMap<NodeKey, Node>) {
+    for (key, node) in nodes {
         let Some((parent, name)) = key.split() else { continue };
         match node.standing {
             Standing::Active => drop(expected.turns.insert((parent, node.virtual_time, name.to_owned()))),
@@ -119,13 +148,6 @@ fn expected_indexes(snapshot: &Snapshot) -> Snapshot {
             Standing::Idle => drop(expected.idle.insert((node.idle_since, key.clone()))),
         }
     }
-    for (id, (worker, _)) in &snapshot.workers {
-        expected.workers_by_age.insert((worker.last_seen, id.clone()));
-    }
-    for person in snapshot.people.values() {
-        expected.names.insert((owner_key(&person.owner), person.name.to_string(), person.id));
-    }
-    expected
 }
 
 /// 6, and that whoever waits has a place in the order unless a cap keeps him back.

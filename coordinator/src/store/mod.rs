@@ -2,7 +2,7 @@
 //!
 //! [`TaskStore`] is the contract, `transition.rs` the state machine, `operations.rs` and `people.rs` the operations that
 //! every implementation runs over its own `Workspace`, `indexes.rs` the index rows that follow from a record,
-//! `invariants.rs` what must always hold. [`EmbeddedStore`] keeps it all in one `redb` file,
+//! `invariants.rs` what must always hold, `scrub/` what sets it right. [`EmbeddedStore`] keeps it all in one `redb` file,
 //! [`RedisStore`] in a Redis that several coordinators share.
 
 mod age;
@@ -22,6 +22,7 @@ mod queue_view;
 pub mod record;
 mod redis;
 mod requests;
+mod scrub;
 pub mod transition;
 pub mod worker_record;
 mod workers;
@@ -45,6 +46,7 @@ use fair::LaneView;
 pub use health::{Condition, StoreHealth};
 pub use queue_view::{Ahead, QueueFilter};
 use record::{Owner, PersonRecord, Spec, StoreTime, TaskRecord};
+pub use scrub::Scrubbed;
 use transition::{Asked, AttemptSettlement, BeatVerdict, FallenDue, SettleVerdict};
 use worker_record::{Drain, WorkerFacts, WorkerStanding};
 
@@ -378,6 +380,9 @@ pub trait TaskStore: std::fmt::Debug + Send + Sync + 'static {
     /// How the store is. A growing generation says that it went back to older data, and workers are to be asked what
     /// they hold.
     fn health(&self) -> watch::Receiver<StoreHealth>;
+    /// Holds every index against the records and, unless it is a dry run, writes what differs as it should be. Reads
+    /// the whole store. A difference is never what others change meanwhile.
+    async fn scrub(&self, dry_run: bool) -> Result<Scrubbed, StoreError>;
     /// Everything, for the invariants. For tests and repair: reads the whole store.
     async fn snapshot(&self) -> Result<invariants::Snapshot, StoreError>;
     /// Finishes what is under way and lets go of the storage; later operations are refused.

@@ -71,4 +71,11 @@ impl Client {
     ) -> Result<proto::RetryTasksResponse, ClientError> {
         self.ask(request, |lane, request| async move { lane.operations().retry_tasks(request).await }).await
     }
+
+    /// Holds the store's indexes against its records and, unless it is a dry run, repairs what differs. Reads the whole
+    /// store. Repeatable.
+    pub async fn scrub_store(&self, dry_run: bool) -> Result<proto::ScrubStoreResponse, ClientError> {
+        let request = proto::ScrubStoreRequest { dry_run };
+        self.ask(request, |lane, request| async move { lane.operations().scrub_store(request).await }).await
+    }
 }

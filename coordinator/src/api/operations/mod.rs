@@ -1,7 +1,9 @@
-//! The `Operations` service, for operators: workers, the queue, and tasks that need a hand.
+//! The `Operations` service, for operators: workers, the queue, tasks that need a hand, and the store's
+//! indexes.
 
 mod dead_letters;
 mod queue;
+mod scrub;
 mod tasks;
 mod workers;
 
@@ -79,8 +81,8 @@ impl Operations for OperationsService {
 
     async fn scrub_store(
         &self,
-        _request: Request<ScrubStoreRequest>,
+        request: Request<ScrubStoreRequest>,
     ) -> Result<Response<ScrubStoreResponse>, Status> {
-        Err(Status::unimplemented("this coordinator cannot scrub its store yet"))
+        Ok(Response::new(scrub::scrub(&self.shared, request.into_inner()).await?))
     }
 }

@@ -6,6 +6,7 @@
 pub(super) mod life;
 pub(super) mod random;
 pub(super) mod scenarios;
+pub(super) mod scrub;
 pub(super) mod side_by_side;
 pub(super) mod workers;
 
@@ -23,6 +24,7 @@ use tokio::sync::broadcast;
 use crate::store::fair::FairPolicy;
 use crate::store::invariants::of_snapshot;
 use crate::store::record::{Outcome, Owner, Spec};
+use crate::store::scrub::Difference;
 use crate::store::transition::{AttemptEnd, AttemptSettlement};
 use crate::store::worker_record::{WorkerFacts, WorkerModel};
 use crate::store::{
@@ -62,11 +64,24 @@ pub(super) fn advance(clock: &AtomicU64, by: Duration) {
 pub(super) trait Bench: Send + Sync {
     fn clock(&self) -> &Arc<AtomicU64>;
     fn policy(&self) -> &FairPolicy;
-    async fn open_with(&self, policy: FairPolicy) -> Arc<dyn TaskStore>;
+    async fn open_breakable(&self, policy: FairPolicy) -> Arc<dyn Breakable>;
+
+    async fn open_with(&self, policy: FairPolicy) -> Arc<dyn TaskStore> {
+        self.open_breakable(policy).await
+    }
 
     async fn open(&self) -> Arc<dyn TaskStore> {
         self.open_with(self.policy().clone()).await
     }
+}
+
+/// A store whose indexes a test can break.
+#[async_trait]
+pub(super) trait Breakable: TaskStore {
+    /// Adds rows that are left over then, removes those that are missing, puts different ones in the place of others.
+    async fn damage(&self, damage: &[Difference]);
+    /// Whether the order of people and workers by name are indexes of their own.
+    fn keeps_order_apart(&self) -> bool;
 }
 
 /// Every story as a test of the bench that the expression makes.
@@ -101,6 +116,11 @@ macro_rules! conformance_tests {
             a_running_task_that_is_held_is_asked_back_and_goes_on_from_its_checkpoint,
             a_dead_letter_is_tried_again_from_the_start_and_outlives_its_retention,
             tasks_are_listed_by_age,
+        );
+        $crate::store::conformance::conformance_tests!($bench; scrub:
+            every_broken_index_is_reported_as_it_is_and_set_right,
+            what_is_broken_all_at_once_is_set_right_at_once,
+            who_lost_his_place_in_the_order_gets_it_back_at_the_floor,
         );
         $crate::store::conformance::conformance_tests!($bench; workers:
             a_worker_that_fails_everything_is_quarantined_and_its_tasks_are_not_charged,
@@ -207,6 +227,13 @@ pub(super) fn drawn() -> AttemptEnd {
 
 pub(super) fn infrastructure() -> AttemptEnd {
     AttemptEnd::Infrastructure { code: "device_lost".to_owned(), message: "the device is gone".to_owned() }
+}
+
+/// Nothing for the scrubber to find.
+pub(super) async fn assert_nothing_differs(store: &dyn TaskStore) {
+    let scrubbed = store.scrub(true).await.unwrap();
+    assert_eq!(scrubbed.differences, Vec::<String>::new());
+    assert!(scrubbed.shares_compared && !scrubbed.repaired && scrubbed.found == 0, "{scrubbed:?}");
 }
 
 pub(super) async fn assert_sound(store: &Arc<dyn TaskStore>) {

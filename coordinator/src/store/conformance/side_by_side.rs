@@ -22,8 +22,8 @@ pub(in crate::store) async fn live(model: &dyn Bench, bench: &dyn Bench, steps: 
         let (wanted, found) = (expected_names.apply(&expected.before), names.apply(&life.before));
         assert_eq!(found, wanted, "the stores differ after {step:?}");
     }
-    expected.store.close().await;
-    life.store.close().await;
+    expected.end().await;
+    life.end().await;
 }
 
 /// Replaces ids, which are random, by numbers in the order of their making.

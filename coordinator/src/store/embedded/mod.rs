@@ -11,7 +11,9 @@ mod people;
 mod put;
 mod queue_view;
 mod read;
+mod scrub;
 mod shares;
+mod snapshot;
 mod step;
 mod tables;
 mod workers;
@@ -40,7 +42,7 @@ use super::record::{Owner, PersonRecord, StoreTime, TaskRecord};
 use super::transition::{BeatVerdict, SettleVerdict};
 use super::worker_record::{Drain, WorkerFacts, WorkerStanding};
 use super::{
-    Ahead, Claimant, Claimed, FallenDueCounts, NewPerson, NewTask, Page, PeopleFilter, QueueFilter,
+    Ahead, Claimant, Claimed, FallenDueCounts, NewPerson, NewTask, Page, PeopleFilter, QueueFilter, Scrubbed,
     Settlement, StoreError, StoreEvent, StoreHealth, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter,
     TaskStore, operations,
 };
@@ -58,6 +60,7 @@ pub struct EmbeddedStore {
     jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     slot: Slot,
     readers: Arc<Semaphore>,
+    policy: Arc<FairPolicy>,
     events: broadcast::Sender<StoreEvent>,
     /// Never changes: a file does not go back by itself.
     health: watch::Sender<StoreHealth>,
@@ -93,7 +96,7 @@ impl EmbeddedStore {
             file,
             slot: Arc::clone(&slot),
             times,
-            policy,
+            policy: Arc::clone(&policy),
             clock,
             last_time,
             events: events.clone(),
@@ -107,6 +110,7 @@ impl EmbeddedStore {
             jobs: Mutex::new(Some(jobs)),
             slot,
             readers: Arc::new(Semaphore::new(READERS)),
+            policy,
             events,
             health: watch::Sender::new(StoreHealth::default()),
             writer: Mutex::new(Some(thread)),
@@ -340,8 +344,15 @@ impl TaskStore for EmbeddedStore {
         self.health.subscribe()
     }
 
+    async fn scrub(&self, dry_run: bool) -> Result<Scrubbed, StoreError> {
+        let policy = Arc::clone(&self.policy);
+        let looked = self.read(move |transaction| scrub::look(transaction, &policy)).await?;
+        // the writer is held up only where there is something to repair
+        if dry_run || looked.found == 0 { Ok(looked) } else { self.write(scrub::repair).await }
+    }
+
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.read(read::snapshot).await
+        self.read(snapshot::committed).await
     }
 
     async fn close(&self) {

@@ -1,22 +1,15 @@
-//! Queries: each over one consistent view of the file, none of them a scan (but for `snapshot`).
+//! Queries: each over one consistent view of the file, none of them a scan.
 
-use likeness_shared::ids::{Digest, PersonId, PersonName, RequestId, TaskId, WorkerId};
+use likeness_shared::ids::{Digest, PersonId, PersonName, RequestId, TaskId};
 use redb::{ReadTransaction, ReadableTable};
 
 use super::faults::fault;
-use super::shares;
-use super::tables::{
-    CHECKPOINTS, DUE, ENDED, HELD, IDLE, IN_FLIGHT, Id, KEPT_BACK, LEASES, LISTINGS, NODES, PEOPLE,
-    PEOPLE_BY_NAME, QUEUE, REQUESTS, TASKS, TURNS, WAITING, WORKER_TOTALS, WORKERS, WORKERS_BY_AGE,
-};
+use super::tables::{Id, LISTINGS, PEOPLE, PEOPLE_BY_NAME, REQUESTS, TASKS};
 use crate::store::age::AgeSearch;
-use crate::store::fair::{Lane, NodeKey};
-use crate::store::indexes::{ANY, ListingRow, WaitingRow, state_byte};
-use crate::store::invariants::Snapshot;
+use crate::store::indexes::{ANY, state_byte};
 use crate::store::operations::SUBMITS;
 use crate::store::record::{Owner, PersonRecord, StoreTime, TaskRecord};
 use crate::store::requests::{RequestRecord, request_key};
-use crate::store::worker_record::{WorkerRecord, WorkerTotals};
 use crate::store::{Page, PeopleFilter, StoreError, TaskFilter, codec};
 
 pub(super) fn task(transaction: &ReadTransaction, id: TaskId) -> Result<TaskRecord, StoreError> {
@@ -177,68 +170,6 @@ pub(super) fn list_people(
     Ok(Page { items, more: false })
 }
 
-fn dangling(index: &str) -> StoreError {
+pub(super) fn dangling(index: &str) -> StoreError {
     StoreError::Damaged { reason: format!("index {index} names something that is not there") }
-}
-
-/// Everything in the file.
-pub(super) fn snapshot(transaction: &ReadTransaction) -> Result<Snapshot, StoreError> {
-    let mut snapshot = Snapshot::default();
-    macro_rules! each_row {
-        ($table:expr, |$key:ident, $value:ident| $body:expr) => {
-            for row in transaction.open_table($table).map_err(fault)?.iter().map_err(fault)? {
-                let (key, value) = row.map_err(fault)?;
-                let ($key, $value) = (key.value(), value.value());
-                $body;
-            }
-        };
-    }
-    each_row!(TASKS, |id, bytes| snapshot.tasks.insert(TaskId::from_bytes(id), codec::decode(bytes)?));
-    each_row!(CHECKPOINTS, |id, _bytes| snapshot.checkpoints.insert(TaskId::from_bytes(id)));
-    each_row!(PEOPLE, |id, bytes| snapshot.people.insert(PersonId::from_bytes(id), codec::decode(bytes)?));
-    each_row!(QUEUE, |key, id| {
-        let (lane, owner, rank, number) = key;
-        let lane = Lane::read(lane).ok_or_else(|| dangling("queue"))?;
-        let row = WaitingRow { lane, owner: owner.to_owned(), rank, number };
-        snapshot.queue.insert((row, TaskId::from_bytes(id)))
-    });
-    each_row!(LEASES, |key, _unit| snapshot.leases.insert((StoreTime(key.0), TaskId::from_bytes(key.1))));
-    each_row!(HELD, |key, _unit| snapshot.held.insert((key.0.to_owned(), TaskId::from_bytes(key.1))));
-    each_row!(ENDED, |key, _unit| snapshot.ended.insert((StoreTime(key.0), TaskId::from_bytes(key.1))));
-    each_row!(DUE, |key, _unit| snapshot.due.insert((StoreTime(key.0), TaskId::from_bytes(key.1))));
-    each_row!(LISTINGS, |key, id| {
-        let (tenant, user, kind, state, number) = key;
-        let row = ListingRow { tenant: tenant.to_owned(), user: user.to_owned(), kind, state, number };
-        snapshot.listings.insert((row, TaskId::from_bytes(id)))
-    });
-    each_row!(NODES, |key, row| snapshot.nodes.insert(NodeKey::from_text(key), shares::node(row)?));
-    each_row!(KEPT_BACK, |key, _unit| snapshot.kept_back.insert(NodeKey::from_text(key)));
-    each_row!(IDLE, |key, _unit| snapshot.idle.insert((StoreTime(key.0), NodeKey::from_text(key.1))));
-    each_row!(WAITING, |key, row| {
-        let lane = Lane::read(key.1).ok_or_else(|| dangling("waiting"))?;
-        snapshot.waiting.insert((key.0.to_owned(), lane), shares::waiting(row))
-    });
-    each_row!(IN_FLIGHT, |party, count| snapshot.in_flight.insert(party.to_owned(), count));
-    each_row!(TURNS, |key, _unit| {
-        let (parent, virtual_time, name) = key;
-        snapshot.turns.insert((NodeKey::from_text(parent), virtual_time, name.to_owned()))
-    });
-    each_row!(WORKERS, |_id, bytes| {
-        let worker: WorkerRecord = codec::decode(bytes)?;
-        snapshot.workers.insert(worker.facts.id.clone(), (worker, WorkerTotals::default()))
-    });
-    each_row!(WORKER_TOTALS, |id, totals| {
-        let known = id.parse().ok().and_then(|id: WorkerId| snapshot.workers.get_mut(&id));
-        let (_, known) = known.ok_or_else(|| dangling("worker_totals"))?;
-        *known = WorkerTotals { settled: totals.0, device_time_us: totals.1 };
-    });
-    each_row!(WORKERS_BY_AGE, |key, _unit| {
-        let id = key.1.parse().map_err(|_| dangling("workers_by_age"))?;
-        snapshot.workers_by_age.insert((StoreTime(key.0), id))
-    });
-    each_row!(PEOPLE_BY_NAME, |key, id| {
-        let (tenant, user, name) = key;
-        snapshot.names.insert((format!("{tenant}/{user}"), name.to_owned(), PersonId::from_bytes(id)))
-    });
-    Ok(snapshot)
 }

@@ -122,11 +122,7 @@ fn pass<L: Ledger>(
             1 => ledger.in_flight(&place.tenant)? >= terms.tenant_in_flight,
             _ => false,
         };
-        let standing = match (waits, full) {
-            (false, _) => Standing::Idle,
-            (true, false) => Standing::Active,
-            (true, true) => Standing::KeptBack,
-        };
+        let standing = Standing::of(waits, full);
         if standing == Standing::Active && node.standing != Standing::Active {
             node.virtual_time = node.virtual_time.max(parent.floor);
         } else if standing == Standing::Idle && node.standing != Standing::Idle {

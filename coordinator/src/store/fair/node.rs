@@ -184,6 +184,16 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Of a node with something that waits, or with a full cap, or both.
+    #[must_use]
+    pub fn of(waits: bool, full: bool) -> Self {
+        match (waits, full) {
+            (false, _) => Self::Idle,
+            (true, false) => Self::Active,
+            (true, true) => Self::KeptBack,
+        }
+    }
+
     /// As stores write it.
     #[must_use]
     pub fn digit(self) -> u8 {

@@ -133,7 +133,7 @@ impl Changes {
 }
 
 /// What must still hold when the changes are made.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Guard {
     /// `None` = no key, but the order of the queue: [`Guard::in_turn`].
     pub(super) key: Option<String>,
@@ -143,6 +143,11 @@ pub(super) struct Guard {
 }
 
 impl Guard {
+    /// A field of a hash holds this value; empty = there is no such field.
+    pub(super) fn field(key: String, field: impl AsRef<[u8]>, value: Vec<u8>) -> Self {
+        Self { key: Some(key), field: field.as_ref().to_vec(), value }
+    }
+
     /// The user is next for a worker with these models.
     pub(super) fn in_turn(place: &Place, models: &[String]) -> Self {
         let Place { lane, tenant, user } = place;

@@ -182,6 +182,8 @@ while at <= #ARGV do
   at = at + 3
   if name == 'SHARE' then
     share_out(key, at)
+    -- whoever reads all of the shares, one after another, sees by this whether they are of one moment
+    redis.call('HINCRBY', KEYS[2], 'shares', 1)
   elseif name == 'TELL' then
     local number = redis.call('HINCRBY', KEYS[2], 'events', 1)
     redis.call('XADD', key, 'MAXLEN', '~', ARGV[3], string.format('%.0f-1', number), 'event', ARGV[at])

@@ -262,7 +262,8 @@ impl RedisStore {
     async fn forget_idle(&self, before: StoreTime) -> Result<(), StoreError> {
         let keys = &self.keys;
         let mut call = self.forget.prepare_invoke();
-        call.key(keys.nodes()).key(keys.turns()).key(keys.idle()).arg(before.0).arg(IDLE_AT_ONCE);
+        call.key(keys.nodes()).key(keys.turns()).key(keys.idle()).key(keys.meta());
+        call.arg(before.0).arg(IDLE_AT_ONCE);
         self.link.ask(Exchange::Script(&call)).await.map(drop)
     }
 

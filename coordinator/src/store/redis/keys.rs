@@ -34,7 +34,8 @@ impl Keys {
     }
 
     /// Hash: format, identity, generation, newest time and task number, counter of events, last look for expired
-    /// leases, how far the server's clock is put forward, and until when nothing is leased.
+    /// leases, how far the server's clock is put forward, until when nothing is leased, and how often the shares were
+    /// changed and indexes repaired.
     pub(super) fn meta(&self) -> String {
         self.key("meta")
     }
@@ -164,10 +165,10 @@ impl Keys {
         self.key(&format!("people_in_order:{tenant}"))
     }
 
-    /// Pattern of all keys that begin so.
-    pub(super) fn pattern(&self, beginning: &str) -> String {
+    /// Pattern of all keys of the fleet.
+    pub(super) fn pattern(&self) -> String {
         // the name of a fleet has no character that means something in a pattern
-        format!("{}{beginning}*", self.prefix)
+        format!("{}*", self.prefix)
     }
 
     /// What follows `beginning` in a key.
@@ -189,6 +190,22 @@ pub(super) fn queue_row(row: &WaitingRow, id: TaskId) -> Vec<u8> {
     member
 }
 
+/// A node as the scripts write it: virtual time, floor, standing, since when it is idle.
+pub(super) fn node_text(node: &Node) -> String {
+    let Node { virtual_time, floor, standing, idle_since } = node;
+    format!("{virtual_time} {floor} {} {}", standing.digit(), idle_since.0)
+}
+
+/// A turn as the scripts write it: parent, virtual time, name.
+pub(super) fn turn_row(parent: &NodeKey, virtual_time: u64, name: &str) -> String {
+    format!("{}\0{virtual_time:016x}{name}", parent.as_str())
+}
+
+/// What waits, as the scripts write it: tasks and cost.
+pub(super) fn waiting_text(waiting: Waiting) -> String {
+    format!("{} {}", waiting.tasks, waiting.cost)
+}
+
 /// The reverse of [`queue_row`].
 pub(super) fn read_queue_row(member: &[u8]) -> Result<(WaitingRow, TaskId), StoreError> {
     let read = || {
@@ -205,7 +222,7 @@ pub(super) fn read_queue_row(member: &[u8]) -> Result<(WaitingRow, TaskId), Stor
     read().ok_or_else(|| damaged("queue"))
 }
 
-/// A node as the scripts write it: virtual time, floor, standing, since when it is idle.
+/// The reverse of [`node_text`].
 pub(super) fn read_node(text: &str) -> Result<Node, StoreError> {
     let read = || {
         let mut parts = text.split(' ');
@@ -216,7 +233,7 @@ pub(super) fn read_node(text: &str) -> Result<Node, StoreError> {
     read().ok_or_else(|| damaged("nodes"))
 }
 
-/// A turn as the scripts write it: parent, virtual time, name.
+/// The reverse of [`turn_row`].
 pub(super) fn read_turn(member: &str) -> Result<(NodeKey, u64, String), StoreError> {
     let read = || {
         // a parent of depth n has n - 1 separators in it
@@ -229,7 +246,7 @@ pub(super) fn read_turn(member: &str) -> Result<(NodeKey, u64, String), StoreErr
     read().ok_or_else(|| damaged("turns"))
 }
 
-/// What waits, as the scripts write it: tasks and cost.
+/// The reverse of [`waiting_text`].
 pub(super) fn read_waiting(text: &str) -> Result<Waiting, StoreError> {
     let read = || {
         let (tasks, cost) = text.split_once(' ')?;

@@ -24,6 +24,8 @@ mod memory;
 mod queue_view;
 mod read;
 mod recovery;
+mod scrub;
+mod scrub_rows;
 mod settings;
 mod snapshot;
 mod step;
@@ -65,7 +67,7 @@ use super::transition::{BeatVerdict, SettleVerdict};
 use super::worker_record::{Drain, WorkerFacts, WorkerStanding};
 use super::workspace::Workspace;
 use super::{
-    Ahead, Claimant, Claimed, FallenDueCounts, NewPerson, NewTask, Page, PeopleFilter, QueueFilter,
+    Ahead, Claimant, Claimed, FallenDueCounts, NewPerson, NewTask, Page, PeopleFilter, QueueFilter, Scrubbed,
     Settlement, StoreError, StoreEvent, StoreHealth, StoreTimes, Submitted, Swept, TaskBeat, TaskFilter,
     TaskStore, operations, people,
 };
@@ -86,6 +88,7 @@ pub struct RedisStore {
     looks: LookScripts,
     next: Script,
     forget: Script,
+    moment: Script,
     /// How many tasks the next claim may lease at once, by how well the order was guessed before.
     claiming: tokio::sync::Mutex<usize>,
     history: History,
@@ -136,6 +139,7 @@ impl RedisStore {
             looks: LookScripts::new(),
             next: Script::new(concat!(include_str!("order.lua"), include_str!("next.lua"))),
             forget: Script::new(include_str!("forget.lua")),
+            moment: Script::new(concat!("#!lua flags=no-writes\n", include_str!("moment.lua"))),
             claiming: tokio::sync::Mutex::new(1),
             history: History::new(),
             memory: Memory::new(settings.memory_share),
@@ -412,9 +416,14 @@ impl TaskStore for RedisStore {
         self.recovery.watch()
     }
 
+    async fn scrub(&self, dry_run: bool) -> Result<Scrubbed, StoreError> {
+        self.open_still()?;
+        self.scrub_indexes(dry_run).await
+    }
+
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         self.open_still()?;
-        self.whole().await
+        Ok(self.view().await?.snapshot)
     }
 
     async fn close(&self) {

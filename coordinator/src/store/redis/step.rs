@@ -160,7 +160,7 @@ impl<'k> Step<'k> {
         let keys = self.keys;
         let mut guards = Vec::new();
         let mut guard = |key: String, field: &[u8], value: &[u8]| {
-            guards.push(Guard { key: Some(key), field: field.to_vec(), value: value.to_vec() });
+            guards.push(Guard::field(key, field, value.to_vec()));
         };
         if let Some((before, _)) = self.known.put_forward {
             let before = if before == 0 { String::new() } else { before.to_string() };

@@ -169,7 +169,7 @@ impl RedisStore {
     }
 
     /// True where the changes stand; false where something that they rest on has changed.
-    async fn commit(
+    pub(super) async fn commit(
         &self,
         terms: &Terms,
         seen: &Seen,

@@ -319,6 +319,12 @@ impl<'b> Life<'b> {
         self.before = after;
     }
 
+    /// Nothing that has happened has left anything to set right.
+    pub(super) async fn end(self) {
+        assert_nothing_differs(&*self.store).await;
+        self.store.close().await;
+    }
+
     fn check_task(&self, before: Option<&TaskRecord>, after: &TaskRecord, step: &Step) {
         let Some(before) = before else { return };
         assert!(after.last_fence >= before.last_fence, "a fence went back in {step:?}");
@@ -349,7 +355,7 @@ pub(in crate::store) async fn live(bench: &dyn Bench, steps: Vec<Step>) {
         life.take(step.clone()).await;
         life.check(&step).await;
     }
-    life.store.close().await;
+    life.end().await;
 }
 
 /// Runs a life to its end.

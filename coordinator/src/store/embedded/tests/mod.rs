@@ -11,12 +11,16 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use redb::{Database, StorageBackend};
 
-use crate::store::conformance::{Bench, clock, conformance_tests, generation, random, tight_policy, times};
+use crate::scrubber::Scrubber;
+use crate::store::conformance::{
+    Bench, Breakable, clock, conformance_tests, generation, random, tight_policy, times,
+};
 use crate::store::embedded::file::{FORMAT, StoreFile};
 use crate::store::embedded::tables::{FORMAT_KEY, META};
 use crate::store::embedded::*;
 use crate::store::fair::FairPolicy;
 use crate::store::invariants::of_snapshot;
+use crate::store::scrub::{Difference, Is, Row};
 
 /// A file, and the clock of the store in it.
 pub(in crate::store) struct FileBench {
@@ -45,10 +49,29 @@ impl Bench for FileBench {
         &self.policy
     }
 
-    async fn open_with(&self, policy: FairPolicy) -> Arc<dyn TaskStore> {
+    async fn open_breakable(&self, policy: FairPolicy) -> Arc<dyn Breakable> {
         let path = self.folder.path().join("store.redb");
         let clock = StoreClock::Manual(Arc::clone(&self.clock));
         Arc::new(EmbeddedStore::open(&path, times(), policy, clock).unwrap())
+    }
+}
+
+#[async_trait]
+impl Breakable for EmbeddedStore {
+    async fn damage(&self, damage: &[Difference]) {
+        let damage = damage.to_vec();
+        let broken = self.write(move |tables| {
+            damage.iter().try_for_each(|Difference { row, is }| match is {
+                Is::Missing => tables.remove_row(row),
+                Is::LeftOver => tables.write_row(row),
+                Is::Different(wrong) => tables.write_row(wrong),
+            })
+        });
+        broken.await.unwrap();
+    }
+
+    fn keeps_order_apart(&self) -> bool {
+        false
     }
 }
 
@@ -71,6 +94,21 @@ proptest! {
     fn invariants_hold_over_random_lives(steps in prop::collection::vec(random::step(), 1..90)) {
         random::block_on(random::live(&FileBench::with_policy(tight_policy()), steps));
     }
+}
+
+#[tokio::test]
+async fn what_scrubs_find_is_counted() {
+    let bench = FileBench::new();
+    let store = bench.open_breakable(FairPolicy::default()).await;
+    let scrubber = Scrubber::default();
+    scrubber.scrub(&*store, true).await.unwrap();
+    assert_eq!(scrubber.counted(), (1, 0));
+    let row = Row::InFlight("acme/anna".to_owned(), 3);
+    store.damage(&[Difference { row, is: Is::LeftOver }]).await;
+    assert!(!scrubber.scrub(&*store, true).await.unwrap().repaired);
+    assert!(scrubber.scrub(&*store, false).await.unwrap().repaired);
+    scrubber.scrub(&*store, false).await.unwrap();
+    assert_eq!(scrubber.counted(), (4, 2));
 }
 
 #[test]

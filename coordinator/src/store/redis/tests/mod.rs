@@ -7,6 +7,7 @@ mod recovery;
 #[path = "../../../../tests/support/redis_server.rs"]
 mod redis_server;
 mod replication;
+mod scrub;
 mod sentinel;
 #[path = "../../../../tests/support/sentinels.rs"]
 mod sentinels;
@@ -22,10 +23,18 @@ use proptest::prelude::*;
 use redis_server::RedisServer;
 use signpost::Signpost;
 
-use crate::store::conformance::{Bench, clock, conformance_tests, random, side_by_side, tight_policy, times};
+use crate::store::conformance::{
+    Bench, Breakable, clock, conformance_tests, random, side_by_side, tight_policy, times,
+};
 use crate::store::embedded::tests::FileBench;
 use crate::store::fair::FairPolicy;
+use crate::store::redis::changes::Changes;
+use crate::store::redis::scrub_rows::Place;
+use crate::store::redis::step::Known;
+use crate::store::redis::transactions::Terms;
 use crate::store::redis::{Durability, RedisClock, RedisSettings, RedisStore};
+use crate::store::scrub::{Difference, Is};
+use crate::store::workspace::Workspace;
 use crate::store::{StoreError, TaskStore};
 
 fn settings(url: String, fleet: &str, clock: RedisClock) -> RedisSettings {
@@ -83,9 +92,31 @@ impl Bench for RedisBench<'_> {
         &self.policy
     }
 
-    async fn open_with(&self, policy: FairPolicy) -> Arc<dyn TaskStore> {
+    async fn open_breakable(&self, policy: FairPolicy) -> Arc<dyn Breakable> {
         let settings = RedisSettings { policy, ..self.settings() };
         Arc::new(RedisStore::open(settings).await.unwrap())
+    }
+}
+
+#[async_trait]
+impl Breakable for RedisStore {
+    async fn damage(&self, damage: &[Difference]) {
+        let mut changes = Changes::default();
+        for Difference { row, is } in damage {
+            let place = |row| Place::of(&self.keys, row).unwrap();
+            match is {
+                Is::Missing => place(row).remove(&mut changes),
+                Is::LeftOver => place(row).write(&mut changes),
+                Is::Different(wrong) => place(wrong).write(&mut changes),
+            }
+        }
+        let now = self.step(Terms::default(), |step| Ok(step.now())).await.unwrap();
+        let (seen, known) = (self.history.so_far(), Known { now, ..Known::default() });
+        assert!(self.commit(&Terms::default(), &seen, known, changes, Vec::new()).await.unwrap());
+    }
+
+    fn keeps_order_apart(&self) -> bool {
+        true
     }
 }
 

@@ -19,12 +19,12 @@ fn drawn() -> AttemptEnd {
     AttemptEnd::Succeeded(Outcome::Generation(GenerationResult::default()))
 }
 
-async fn two_stores(server: &RedisServer) -> [Arc<RedisStore>; 2] {
+pub(super) async fn two_stores(server: &RedisServer) -> [Arc<RedisStore>; 2] {
     let open = || RedisStore::open(settings(server.url(), "test", RedisClock::Server));
     [Arc::new(open().await.unwrap()), Arc::new(open().await.unwrap())]
 }
 
-async fn assert_sound(store: &RedisStore) {
+pub(super) async fn assert_sound(store: &RedisStore) {
     assert_eq!(of_snapshot(&store.snapshot().await.unwrap()), Vec::<String>::new());
 }
 
@@ -106,7 +106,7 @@ async fn whatever_races_leaves_every_invariant_whole() {
 }
 
 /// A worker's life in a hurry, that two storms share; gives how many successes were accepted.
-async fn storm(store: &RedisStore, tasks: &[TaskId], seed: u64) -> usize {
+pub(super) async fn storm(store: &RedisStore, tasks: &[TaskId], seed: u64) -> usize {
     let mut random = StdRng::seed_from_u64(seed);
     let name = format!("w{}", seed / 2);
     let mut leases = Vec::new();
