@@ -11,7 +11,7 @@ use likeness_shared::proto::{BindingConstraint, ExplainTaskResponse};
 use super::operations::away_since;
 use super::{Shared, wire};
 use crate::store::fair::{LaneView, Place, Standing, work_before};
-use crate::store::record::{State, TaskRecord};
+use crate::store::record::{State, StoreTime, TaskRecord};
 use crate::store::{Ahead, QueueFilter};
 
 /// Tenants and users looked at; those after them count with their tenant.
@@ -26,7 +26,8 @@ const OF_MEAN_DISTANCE: f64 = 1.25;
 /// What keeps a task, what comes first, and the estimate.
 pub(super) async fn explain(shared: &Shared, id: TaskId) -> Result<ExplainTaskResponse, ServiceError> {
     let task = shared.stored(shared.store.task(id)).await?;
-    let fleet = Fleet::of(shared, &task).await?;
+    let now = shared.stored(shared.store.now()).await?;
+    let fleet = Fleet::of(shared, &task, now).await?;
     let mut answer = ExplainTaskResponse { fitting_workers: fleet.workers, ..ExplainTaskResponse::default() };
     match shared.stored(shared.store.ahead(id)).await? {
         Some(ahead) if task.state == State::Queued => {
@@ -34,7 +35,7 @@ pub(super) async fn explain(shared: &Shared, id: TaskId) -> Result<ExplainTaskRe
             let lanes = shared.stored(shared.store.lanes(filter)).await?;
             waiting(shared, &task, &lanes, ahead, &fleet, &mut answer);
         }
-        _ => not_waiting(&task, &mut answer),
+        _ => not_waiting(&task, now, &mut answer),
     }
     answer.task = Some(wire::task(task));
     Ok(answer)
@@ -49,8 +50,7 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn of(shared: &Shared, task: &TaskRecord) -> Result<Self, ServiceError> {
-        let now = shared.stored(shared.store.now()).await?;
+    async fn of(shared: &Shared, task: &TaskRecord, now: StoreTime) -> Result<Self, ServiceError> {
         let known = shared.stored(shared.store.list_workers(None, WORKERS_LOOKED_AT)).await?;
         let mut fleet = Self::default();
         for worker in known.items {
@@ -65,7 +65,7 @@ impl Fleet {
     }
 }
 
-fn not_waiting(task: &TaskRecord, answer: &mut ExplainTaskResponse) {
+fn not_waiting(task: &TaskRecord, now: StoreTime, answer: &mut ExplainTaskResponse) {
     let (constraint, explanation) = match &task.state {
         State::Leased(tenure) | State::Running(tenure) => {
             (BindingConstraint::None, format!("it runs on {}", tenure.worker))
@@ -73,7 +73,8 @@ fn not_waiting(task: &TaskRecord, answer: &mut ExplainTaskResponse) {
         State::Queued => (BindingConstraint::Queue, "it has just begun to wait: ask again".to_owned()),
         State::Held { reason } => (BindingConstraint::Held, format!("an operator holds it: {reason}")),
         State::Scheduled => {
-            (BindingConstraint::Scheduled, "its time has not come: see its schedule_time".to_owned())
+            let left = task.not_before.map_or(0, |time| time.0.saturating_sub(now.0));
+            (BindingConstraint::Scheduled, format!("its time comes in {:.0} s", seconds(left)))
         }
         _ => (BindingConstraint::None, "it has ended".to_owned()),
     };

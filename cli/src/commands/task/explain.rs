@@ -27,7 +27,11 @@ struct ExplanationView {
 
 pub(super) async fn explain(client: &Client, id: TaskId, voice: Voice) -> anyhow::Result<()> {
     let answer = client.explain_task(id).await?;
-    let waits = answer.constraint() != BindingConstraint::None;
+    // what waits for its time or for an operator has nobody before it
+    let waits = !matches!(
+        answer.constraint(),
+        BindingConstraint::None | BindingConstraint::Scheduled | BindingConstraint::Held
+    );
     let view = ExplanationView {
         task: id.to_string(),
         state: answer.task.as_ref().map(|task| views::state_name(task.state())).unwrap_or_default(),
