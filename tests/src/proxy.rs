@@ -187,8 +187,8 @@ async fn carry(mut client: TcpStream, number: u64, mut conduct: watch::Receiver<
     let (server_reads, server_writes) = server.split();
     let both = async {
         tokio::join!(
-            pump(client_reads, server_writes, (Direction::ToServer, number), conduct.clone()),
-            pump(server_reads, client_writes, (Direction::ToClient, number), conduct.clone()),
+            pump(client_reads, server_writes, (Direction::ToServer, number), born, conduct.clone()),
+            pump(server_reads, client_writes, (Direction::ToClient, number), born, conduct.clone()),
         )
     };
     tokio::select! {
@@ -208,11 +208,13 @@ async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     (direction, number): (Direction, u64),
+    born: u64,
     mut conduct: watch::Receiver<Conduct>,
 ) -> std::io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
-        let passes = |conduct: &Conduct| !conduct.stops(direction, number);
+        // one that was cut and healed in one moment stays cut: what it held back is lost
+        let passes = |conduct: &Conduct| conduct.cuts <= born && !conduct.stops(direction, number);
         let closed = |_| std::io::Error::other("the proxy is gone");
         conduct.wait_for(passes).await.map_err(closed)?;
         let length = from.read(&mut piece).await?;
