@@ -14,8 +14,8 @@ use crate::store::{Scrubbed, StoreError, TaskStore};
 /// What is in a store, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// Tasks by the name of their state, such as "queued".
-    pub tasks: BTreeMap<String, usize>,
+    /// Tasks by the protocol's name of their state.
+    pub tasks: BTreeMap<&'static str, usize>,
     /// People.
     pub people: usize,
     /// Everything that is wrong with records; empty = nothing.
@@ -48,9 +48,7 @@ pub async fn check(config: &CoordinatorConfig, repair: bool) -> Result<Checked, 
     let (indexes, snapshot) = read?;
     let mut tasks = BTreeMap::new();
     for task in snapshot.tasks.values() {
-        let name = task.state.wire().as_str_name();
-        let name = name.strip_prefix("TASK_STATE_").unwrap_or(name).to_lowercase();
-        *tasks.entry(name).or_default() += 1;
+        *tasks.entry(task.state.wire().as_str_name()).or_default() += 1;
     }
     let wrong = invariants::of_records(&snapshot);
     Ok(Checked { tasks, people: snapshot.people.len(), wrong, indexes })

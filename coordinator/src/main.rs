@@ -110,7 +110,7 @@ async fn checked(config: &CoordinatorConfig, repair: bool) -> Result<(), (u8, St
     for (state, count) in &found.tasks {
         println!("{state} {count}");
     }
-    println!("people {}", found.people);
+    println!("PEOPLE {}", found.people);
     for wrong in &found.wrong {
         println!("WRONG {wrong}");
     }
