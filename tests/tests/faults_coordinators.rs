@@ -150,7 +150,8 @@ fn a_settlement_whose_reply_is_lost_is_told_that_it_is_settled_already() {
     // a generation's only transfer is its upload, over a connection of its own that comes later and is left alone; the
     // answers of the session's connection are stopped while the task runs, the settlement's with them
     let task = asking.generate(750, "a photo");
-    asking.until("its lease", task, START, |task| task.state() != TaskState::Queued);
+    // the coordinator knows of the lease before the worker does
+    worker.wait_for("its lease", START, |line| line.contains("lease taken").then_some(()));
     proxy.stop_open(Direction::ToClient);
     let committed = asking.until_success(task, WORK);
     let told = worker.lines().iter().any(|line| line.contains("attempt settled"));
