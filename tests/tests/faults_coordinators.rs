@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use likeness_shared::proto::{ListTasksRequest, TaskState};
+use likeness_shared::proto::ListTasksRequest;
 use likeness_tests::asking::{Asking, attempts, generation, step_of};
 use likeness_tests::fleet::{Coordinator, SHORT_TIMES, START, Setting, USUAL_TIMES, WORK, start_simulated};
 use likeness_tests::measure::recovered;
