@@ -11,6 +11,10 @@ demo *ARGS:
 test *ARGS:
     tests/run {{ARGS}}
 
+# The tests that have a Redis, on Valkey.
+test-valkey:
+    tests/valkey
+
 # Every row of the faults table, then a random campaign of FAULTS faults, held against the bounds of docs/faults.md.
 test-fault SEED="1" FAULTS="1000":
     tests/faults {{SEED}} {{FAULTS}}

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use likeness_shared::proto::TaskState;
 use likeness_tests::asking::{Asking, attempts};
-use likeness_tests::fleet::{Coordinator, WORK, start_simulated};
+use likeness_tests::fleet::{Coordinator, Setting, WORK, start_simulated};
 use likeness_tests::measure::recovered;
+use likeness_tests::outage::Outage;
 
 #[test]
 fn a_finished_result_is_kept_while_the_artifact_store_takes_nothing() {
-    let data = tempfile::tempdir().unwrap();
-    let coordinator = Coordinator::start(data.path());
+    let (outage, data) = (Outage::of(Duration::from_secs(15)), tempfile::tempdir().unwrap());
+    let setting = Setting { times: outage.times, store: None, data: data.path().to_owned() };
+    let coordinator = Coordinator::start_as(&setting);
     let asking = Asking::connect(&coordinator.address);
     let worker = start_simulated("worker", &coordinator.address, "2ms", &[]);
     let warm = asking.invert(5, "");
@@ -24,9 +26,9 @@ fn a_finished_result_is_kept_while_the_artifact_store_takes_nothing() {
     let task = asking.invert(100, "");
     worker
         .wait_for("that the result is kept", WORK, |line| line.contains("its result is kept").then_some(()));
-    // for longer than a lease lives (3 s), which is renewed all the while
+    // for longer than a lease lives, which is renewed all the while
     let kept = Instant::now();
-    while kept.elapsed() < Duration::from_secs(4) {
+    while kept.elapsed() < outage.lasts {
         let seen = asking.task(task);
         assert!(matches!(seen.state(), TaskState::Leased | TaskState::Running), "{seen:#?}");
         std::thread::sleep(Duration::from_millis(100));

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use likeness_shared::proto::ListTasksRequest;
 use likeness_tests::asking::{Asking, attempts, generation, step_of};
-use likeness_tests::fleet::{Coordinator, SHORT_TIMES, START, Setting, USUAL_TIMES, WORK, start_simulated};
+use likeness_tests::fleet::{Coordinator, START, Setting, USUAL_TIMES, WORK, start_simulated};
 use likeness_tests::measure::recovered;
+use likeness_tests::outage::Outage;
 use likeness_tests::proxy::{Direction, Proxy};
 use likeness_tests::redis::Redis;
 use likeness_tests::service::Service;
@@ -112,22 +113,23 @@ fn a_coordinator_that_is_told_to_stop_sends_its_worker_to_the_peer_without_a_res
     assert_eq!(attempts(&ended), (1, 0, 0), "{ended:#?}");
 }
 
-/// With a TTL of 3 s: all coordinators are away for more than a TTL, and then a TTL passes.
+/// All coordinators are away for longer than a lease lives, and then a lease's life passes.
 #[test]
 fn work_goes_on_while_all_coordinators_are_down_and_nothing_expires_then_or_after() {
-    let mut pair = Pair::start(SHORT_TIMES);
+    let outage = Outage::of(Duration::from_secs(60));
+    let mut pair = Pair::start(outage.times);
     let addresses: Vec<String> = pair.coordinators.iter().map(|one| one.address.clone()).collect();
     let asking = Asking::connect(&addresses.join(","));
     let worker = start_simulated("worker", &addresses.join(","), "10ms", &[]);
-    let task = asking.invert(2000, "");
+    let task = asking.invert(outage.steps(Duration::from_millis(10)), "");
     asking.until_step(task, 20);
     let down = Instant::now();
     pair.coordinators.drain(..).for_each(|coordinator| coordinator.service.kill());
-    // the worker's own clock says when a lease of 3 s would be over
+    // the worker's own clock says when its lease would be over
     worker.wait_for("that it stops by itself", WORK, |line| {
         line.contains("lease has not been renewed in time").then_some(())
     });
-    until("more than a TTL", || down.elapsed() > Duration::from_millis(4500));
+    outage.wait(down);
     let up = Instant::now();
     pair.coordinators =
         addresses.iter().map(|address| Coordinator::start_at(address, &pair.setting)).collect();

@@ -6,8 +6,9 @@
 use std::time::{Duration, Instant};
 
 use likeness_tests::asking::{Asking, attempts, generation};
-use likeness_tests::fleet::{Coordinator, SHORT_TIMES, Setting, USUAL_TIMES, WORK, start_simulated};
+use likeness_tests::fleet::{Coordinator, Setting, USUAL_TIMES, WORK, start_simulated};
 use likeness_tests::measure::recovered;
+use likeness_tests::outage::Outage;
 use likeness_tests::redis::Redis;
 use tempfile::TempDir;
 
@@ -65,22 +66,20 @@ fn a_killed_server_that_comes_back_has_lost_nothing_and_work_goes_on() {
     }
 }
 
-/// Redis answers nobody for more than a TTL (3 s here), with its connections open; then a TTL passes.
+/// Redis answers nobody for longer than a lease lives, with its connections open; then a lease's life passes.
 #[test]
 fn running_work_outlives_a_server_that_is_away_for_longer_than_a_lease() {
-    let redis = Redis::start();
-    let (coordinator, asking, _data) = coordinator(&redis, SHORT_TIMES);
+    let (outage, redis) = (Outage::of(Duration::from_secs(120)), Redis::start());
+    let (coordinator, asking, _data) = coordinator(&redis, outage.times);
     let worker = start_simulated("worker", &coordinator.address, "10ms", &[]);
-    let task = asking.invert(1500, "");
+    let task = asking.invert(outage.steps(Duration::from_millis(10)), "");
     asking.until_step(task, 20);
     redis.pause();
     let away = Instant::now();
     worker.wait_for("that it stops by itself", WORK, |line| {
         line.contains("lease has not been renewed in time").then_some(())
     });
-    while away.elapsed() < Duration::from_millis(4500) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    outage.wait(away);
     redis.resume();
     let back = Instant::now();
     worker.wait_for("that it goes on", WORK, |line| {

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use likeness_shared::proto::settle_request::Outcome;
 use likeness_shared::proto::{CancelledSettlement, SettleRequest, SettleVerdict, Task, TaskState};
 use likeness_tests::asking::{Asking, attempts, step_of};
-use likeness_tests::fleet::{Coordinator, SHORT_TIMES, START, Setting, USUAL_TIMES, WORK, start_simulated};
+use likeness_tests::fleet::{Coordinator, START, Setting, USUAL_TIMES, WORK, start_simulated};
 use likeness_tests::measure::recovered;
+use likeness_tests::outage::Outage;
 use likeness_tests::proxy::{Direction, Proxy};
 use likeness_tests::service::Service;
 use nix::sys::signal::Signal;
@@ -82,10 +83,10 @@ fn a_host_that_vanishes_without_a_word_loses_its_lease() {
     assert!(step_of(&running) >= 50);
 }
 
-/// A pause of twice the TTL (here 3 s): with the usual TTL of 10 s it would be 20 s, and 30 s are more of the same.
 #[test]
 fn a_paused_worker_cannot_settle_what_another_has_meanwhile() {
-    let (coordinator, asking, _data) = coordinator(SHORT_TIMES);
+    let outage = Outage::of(Duration::from_secs(30));
+    let (coordinator, asking, _data) = coordinator(outage.times);
     let mut workers = two_workers(&coordinator);
     let task = asking.invert(STEPS, "");
     let running = asking.until_step(task, 20);
@@ -94,7 +95,7 @@ fn a_paused_worker_cannot_settle_what_another_has_meanwhile() {
     let paused = Instant::now();
     sleeper.signal(Signal::SIGSTOP);
     asking.until("another worker", task, WORK, is_with_another(&first));
-    recovered("worker paused: leased to a peer (TTL 3 s)", Duration::from_secs(5), paused.elapsed());
+    recovered("worker paused: leased to a peer", outage.lease + Duration::from_secs(2), paused.elapsed());
     // what the sleeper would say of its attempt if it were quicker than the news that it has lost it
     let stale = SettleRequest {
         worker_id: first.clone(),
@@ -105,6 +106,7 @@ fn a_paused_worker_cannot_settle_what_another_has_meanwhile() {
     };
     assert_eq!(asking.block_on(asking.client.settle(stale)).unwrap(), SettleVerdict::Stale);
 
+    outage.wait(paused);
     sleeper.signal(Signal::SIGCONT);
     sleeper.wait_for("that it has lost the task", WORK, |line| {
         ["lease is lost", "the lease was lost"].iter().any(|lost| line.contains(lost)).then_some(())

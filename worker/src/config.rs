@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use likeness_shared::client::{ClientConfig, ClientError};
 use likeness_shared::ids::WorkerId;
 use likeness_shared::redis_address::RedisAddress;
 use likeness_shared::telemetry::LogConfig;
@@ -95,6 +96,9 @@ pub enum ConfigError {
     /// Nobody to work for.
     #[error("no coordinator is configured: add its address to coordinators, or give --coordinator URL")]
     NoCoordinators,
+    /// No address of one.
+    #[error("coordinators: {0}")]
+    Coordinator(#[source] ClientError),
     /// Nothing to compute with.
     #[error("no model is configured: add one to [models] or give --model NAME=DIR")]
     NoModels,
@@ -139,6 +143,9 @@ impl WorkerConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.coordinators.is_empty() {
             return Err(ConfigError::NoCoordinators);
+        }
+        for address in &self.coordinators {
+            ClientConfig::new(address.as_str()).addresses().map_err(ConfigError::Coordinator)?;
         }
         let simulated = self.device == DeviceChoice::Simulated;
         if simulated && !self.models.is_empty() {
@@ -227,6 +234,8 @@ mod tests {
         good().validate().unwrap();
         let text = |config: WorkerConfig| config.validate().unwrap_err().to_string();
         assert!(text(WorkerConfig { slots: 0, ..good() }).starts_with("slots is 0"));
+        let nowhere = WorkerConfig { coordinators: vec!["http://a:1".into(), "nonsense".into()], ..good() };
+        assert!(text(nowhere).contains("\"nonsense\" is not the address of a coordinator"));
         assert!(text(WorkerConfig { default_model: "x".into(), ..good() }).contains("models are pocket"));
         assert!(text(WorkerConfig { worker_id: "a b".into(), ..good() }).starts_with("worker_id"));
         assert!(text(WorkerConfig { drain_grace: Duration::ZERO, ..good() }).starts_with("drain_grace"));

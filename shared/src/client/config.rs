@@ -42,15 +42,15 @@ impl ClientConfig {
             keepalive_timeout: Duration::from_secs(3),
         }
     }
-}
 
-/// Every address of a list separated by commas, checked.
-pub(super) fn addresses(servers: &str) -> Result<Vec<String>, ClientError> {
-    servers.split(',').map(|server| normalise(server.trim())).collect()
+    /// Every address of `server`, as `http://HOST:PORT`; fails where one of them cannot be an address. Nothing is dialled.
+    pub fn addresses(&self) -> Result<Vec<String>, ClientError> {
+        self.server.split(',').map(|server| normalise(server.trim())).collect()
+    }
 }
 
 /// The address with its scheme, checked.
-pub(super) fn normalise(server: &str) -> Result<String, ClientError> {
+fn normalise(server: &str) -> Result<String, ClientError> {
     let with_scheme = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
     let refuse = |reason: String| ClientError::Address { address: server.to_owned(), reason };
     let url = url::Url::parse(&with_scheme).map_err(|error| refuse(error.to_string()))?;
@@ -94,6 +94,7 @@ mod tests {
             let error = normalise(bad).unwrap_err().to_string();
             assert!(error.contains("http://HOST:PORT"), "{bad:?}: {error}");
         }
+        let addresses = |servers: &str| ClientConfig::new(servers).addresses();
         assert_eq!(addresses("a:1, http://b:2").unwrap(), ["http://a:1", "http://b:2"]);
         assert!(addresses("a:1,").is_err(), "an empty address among others is a mistake");
     }

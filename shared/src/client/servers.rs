@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-use super::config::{addresses, endpoint};
+use super::config::endpoint;
 use super::errors::innermost;
 use super::{ClientConfig, ClientError, Peer};
 use crate::limits::MAX_MESSAGE_BYTES;
@@ -76,7 +76,7 @@ impl Servers {
         let mut lanes = Vec::new();
         let mut answering = None;
         let mut last_error = None;
-        for (place, address) in addresses(&config.server)?.into_iter().enumerate() {
+        for (place, address) in config.addresses()?.into_iter().enumerate() {
             let endpoint = endpoint(&address, config)?;
             let mut calls = endpoint.connect_lazy();
             if answering.is_none() {
