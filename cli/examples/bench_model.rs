@@ -67,7 +67,8 @@ fn main() -> anyhow::Result<()> {
         println!("unet_forward_batch_{rows} {milliseconds:.1} ms");
     }
 
-    let training = TrainingBatch { ids: vec![ids; batch], timesteps, latents, noise, shape };
+    let training =
+        TrainingBatch { ids: vec![ids; batch], timesteps, latents, noise, masks: Vec::new(), shape };
     let mut failed = None;
     let step = median(repeats, || {
         if let Err(error) = training_step(&model, &schedule, &training, &vectors, false) {

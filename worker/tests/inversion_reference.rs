@@ -44,6 +44,7 @@ fn batches(reference: &Reference) -> Vec<TrainingBatch> {
             timesteps: timesteps[step * ROWS..][..ROWS].to_vec(),
             latents: latents[step * one_step..][..one_step].to_vec(),
             noise: noise[step * one_step..][..one_step].to_vec(),
+            masks: Vec::new(),
             shape,
         })
         .collect()

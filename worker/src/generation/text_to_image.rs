@@ -9,6 +9,7 @@ use likeness_diffusion::stable_diffusion::StableDiffusion;
 use super::context::PromptContext;
 use super::metadata::metadata;
 use super::options::{GenerationError, GenerationOptions};
+use super::sample_pass::{Input, sample_pass};
 
 /// How far a picture is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,34 +50,44 @@ impl<'m> TextToImage<'m> {
         Ok(Self { model, options, context, sampler, latents, calls: 0 })
     }
 
-    /// Makes one UNet call and one sampler step.
+    /// Makes one UNet call and one sampler step, alone.
     pub fn step(&mut self) -> Result<Drawn, GenerationError> {
+        let (model, rows) = (self.model, self.rows() as usize);
+        sample_pass(model, &mut [&mut *self], rows)?;
+        Ok(self.progress())
+    }
+
+    /// Rows that a step has in a pass: two where there is guidance.
+    pub fn rows(&self) -> u32 {
+        if self.is_guided() { 2 } else { 1 }
+    }
+
+    fn is_guided(&self) -> bool {
+        self.options.guidance_scale > 1.0
+    }
+
+    /// What the UNet is asked in the next step.
+    pub(super) fn input(&self) -> Result<Input, GenerationError> {
         if self.is_drawn() {
             return Err(self.out_of_order("there is none left"));
         }
-        let call = self.calls;
-        let input = self.sampler.scale_model_input(self.latents.clone(), call);
-        let guided = self.options.guidance_scale > 1.0;
-        let sample = if guided { Tensor::cat(vec![input.clone(), input], 0) } else { input };
-        let rows = if guided { 2 } else { 1 };
-        let device = self.model.device();
-        let times = vec![self.sampler.timestep(call); rows];
-        let timesteps = Tensor::<1>::from_data(TensorData::new(times, [rows]), device);
-        let output = self
-            .model
-            .unet
-            .forward(sample, timesteps, self.context.hidden_states.clone())
-            .cast(FloatDType::F32);
-        let output = if guided {
+        let input = self.sampler.scale_model_input(self.latents.clone(), self.calls);
+        let sample = if self.is_guided() { Tensor::cat(vec![input.clone(), input], 0) } else { input };
+        let timestep = self.sampler.timestep(self.calls);
+        Ok(Input { sample, timestep, context: self.context.hidden_states.clone() })
+    }
+
+    /// Makes the sampler's step with the UNet's answer to [`TextToImage::input`], `[rows, C, h, w]` in f32.
+    pub(super) fn advance(&mut self, output: Tensor<4>) {
+        let output = if self.is_guided() {
             let unconditional = output.clone().narrow(0, 0, 1);
             let conditional = output.narrow(0, 1, 1);
             unconditional.clone() + (conditional - unconditional) * self.options.guidance_scale
         } else {
             output
         };
-        self.latents = self.sampler.step(output, call, self.latents.clone());
+        self.latents = self.sampler.step(output, self.calls, self.latents.clone());
         self.calls += 1;
-        Ok(self.progress())
     }
 
     /// UNet calls made and in all.
@@ -99,21 +110,22 @@ impl<'m> TextToImage<'m> {
         self.latents.clone()
     }
 
-    /// Decodes the latents: `[1, 3, H, W]`, about [-1, 1], not clamped, in f32.
-    pub fn decode(&self) -> Result<Tensor<4>, GenerationError> {
+    /// The latents as the VAE decodes them, `[1, C, h, w]` in f32.
+    pub(super) fn scaled_latents(&self) -> Result<Tensor<4>, GenerationError> {
         if !self.is_drawn() {
             return Err(self.out_of_order("the picture needs them all"));
         }
-        let latents = self.latents.clone() / self.model.vae.scaling_factor();
-        Ok(self.model.vae.decode(latents).cast(FloatDType::F32))
+        Ok(self.latents.clone() / self.model.vae.scaling_factor())
     }
 
-    /// Decodes the picture.
+    /// Decodes the latents: `[1, 3, H, W]`, about [-1, 1], not clamped, in f32.
+    pub fn decode(&self) -> Result<Tensor<4>, GenerationError> {
+        Ok(self.model.vae.decode(self.scaled_latents()?).cast(FloatDType::F32))
+    }
+
+    /// Decodes the picture, alone.
     pub fn finish(self) -> Result<RgbPicture, GenerationError> {
-        to_rgb8(self.decode()?).map_err(|error| match error {
-            PictureError::NotFinite => GenerationError::NotFinite,
-            other => GenerationError::Picture(other.to_string()),
-        })
+        to_picture(self.decode()?)
     }
 
     /// The text chunks that go into the picture's file.
@@ -124,6 +136,14 @@ impl<'m> TextToImage<'m> {
     fn out_of_order(&self, wanted: &'static str) -> GenerationError {
         GenerationError::Order { made: self.calls, total: self.sampler.calls(), wanted }
     }
+}
+
+/// The picture of a decoded tensor `[1, 3, H, W]`.
+pub(super) fn to_picture(decoded: Tensor<4>) -> Result<RgbPicture, GenerationError> {
+    to_rgb8(decoded).map_err(|error| match error {
+        PictureError::NotFinite => GenerationError::NotFinite,
+        other => GenerationError::Picture(other.to_string()),
+    })
 }
 
 /// Standard normals of the seed, as torch's CPU generator gives them: `[1, C, h, w]` in f32.

@@ -94,6 +94,68 @@ pub fn encode_photo(
     photo: &RgbPicture,
     flip: bool,
 ) -> Result<PhotoLatents, LatentsError> {
+    let encoded = encode_pass(model, &[PhotoToEncode { index, photo, flip }], 2);
+    encoded.into_iter().next().unwrap_or(Err(LatentsError::NotFinite { index }))
+}
+
+/// A photo on its way into the VAE.
+#[derive(Clone, Copy, Debug)]
+pub struct PhotoToEncode<'a> {
+    /// Which one of its task, from 0.
+    pub index: usize,
+    /// The photo.
+    pub photo: &'a RgbPicture,
+    /// Whether its mirror image is encoded too: one more row.
+    pub flip: bool,
+}
+
+/// Encodes photos of many tasks, of one size, at most `most_rows` of them and their mirror images at once (0 counts as
+/// 1). Each has an outcome of its own.
+pub fn encode_pass(
+    model: &StableDiffusion,
+    photos: &[PhotoToEncode<'_>],
+    most_rows: usize,
+) -> Vec<Result<PhotoLatents, LatentsError>> {
+    let checked = photos.iter().map(|photo| check(model, photo.index, photo.photo));
+    let checked: Vec<Result<(), LatentsError>> = checked.collect();
+    let mut images = Vec::new();
+    for (PhotoToEncode { photo, flip, .. }, _) in photos.iter().zip(&checked).filter(|(_, fits)| fits.is_ok())
+    {
+        let image = pixels_to_tensor(model, photo);
+        if *flip {
+            images.push(image.clone().flip([3]));
+        }
+        images.push(image);
+    }
+    let mut encoded = images.chunks(most_rows.max(1)).flat_map(|images| {
+        let distribution = model.vae.encode(Tensor::cat(images.to_vec(), 0));
+        let rows = (0..images.len()).map(|row| {
+            let (mean, logvar) = (distribution.mean.clone(), distribution.logvar.clone());
+            (mean.narrow(0, row, 1), logvar.narrow(0, row, 1))
+        });
+        rows.collect::<Vec<_>>()
+    });
+    let mut moments = |index: usize| match encoded.next() {
+        Some((mean, logvar)) => moments(index, mean, logvar),
+        None => Err(LatentsError::Device { index, reason: "no latents came back".to_owned() }),
+    };
+    let latents = |(photo, fits): (&PhotoToEncode<'_>, Result<(), LatentsError>)| {
+        fits?;
+        let mirrored = photo.flip.then(|| moments(photo.index));
+        let upright = moments(photo.index)?;
+        let shape = latent_shape(model, photo.photo);
+        Ok(PhotoLatents { upright, mirrored: mirrored.transpose()?, shape })
+    };
+    photos.iter().zip(checked).map(latents).collect()
+}
+
+fn latent_shape(model: &StableDiffusion, photo: &RgbPicture) -> [usize; 3] {
+    let multiple = model.vae_factor().max(1);
+    [model.latent_channels(), (photo.height / multiple) as usize, (photo.width / multiple) as usize]
+}
+
+/// Refuses a photo that is not made of whole latent pixels.
+fn check(model: &StableDiffusion, index: usize, photo: &RgbPicture) -> Result<(), LatentsError> {
     let &RgbPicture { width, height, ref pixels } = photo;
     let multiple = model.vae_factor().max(1);
     let fits = |side: u32| side > 0 && side.is_multiple_of(multiple);
@@ -104,11 +166,7 @@ pub fn encode_photo(
     if pixels.len() != bytes {
         return Err(LatentsError::Bytes { index, found: pixels.len(), expected: bytes });
     }
-    let image = pixels_to_tensor(model, photo);
-    let upright = moments(model, index, image.clone())?;
-    let mirrored = if flip { Some(moments(model, index, image.flip([3]))?) } else { None };
-    let shape = [model.latent_channels(), (height / multiple) as usize, (width / multiple) as usize];
-    Ok(PhotoLatents { upright, mirrored, shape })
+    Ok(())
 }
 
 /// `[1, 3, H, W]` in [-1, 1], in f32.
@@ -119,14 +177,13 @@ fn pixels_to_tensor(model: &StableDiffusion, photo: &RgbPicture) -> Tensor<4> {
         .permute([0, 3, 1, 2])
 }
 
-fn moments(model: &StableDiffusion, index: usize, image: Tensor<4>) -> Result<Moments, LatentsError> {
-    let distribution = model.vae.encode(image);
+fn moments(index: usize, mean: Tensor<4>, logvar: Tensor<4>) -> Result<Moments, LatentsError> {
     let host = |tensor: Tensor<4>| {
         let data = tensor.cast(FloatDType::F32).into_data();
         data.try_to_vec::<f32>().map_err(|error| LatentsError::Device { index, reason: format!("{error:?}") })
     };
-    let mean = host(distribution.mean)?;
-    let deviation: Vec<f32> = host(distribution.logvar)?.iter().map(|logvar| (0.5 * logvar).exp()).collect();
+    let mean = host(mean)?;
+    let deviation: Vec<f32> = host(logvar)?.iter().map(|logvar| (0.5 * logvar).exp()).collect();
     if mean.iter().chain(&deviation).any(|value| !value.is_finite()) {
         return Err(LatentsError::NotFinite { index });
     }

@@ -12,7 +12,8 @@ use super::draws::{DrawBounds, Draws};
 use super::latents::{LatentsError, PhotoLatents, encode_photo};
 use super::options::{InversionOptions, OptionsError};
 use super::parameterisation::{Gradients, LearnedState, ParameterisationError, norm};
-use super::training_step::{StepError, TrainingBatch, training_step};
+use super::training_pass::{Member, RowOutcome, Want, training_pass};
+use super::training_step::{StepError, TrainingBatch, TrainingStep};
 
 /// Stands for the person in captions; what the user calls him in prompts has no part in training.
 const PLACEHOLDER: &str = "<learned>";
@@ -223,13 +224,34 @@ impl<'m> Inversion<'m> {
         Ok(self)
     }
 
-    /// Makes one iteration. After an error the state is that before it.
+    /// Makes one iteration, alone. After an error the state is that before it.
     pub fn step(&mut self) -> Result<StepReport, InversionError> {
+        let batch = self.next_batch()?;
+        let vectors = self.state.vectors();
+        let member = Member { batch: &batch, vectors: &vectors };
+        let rows = training_pass(self.model, &self.schedule, &[member], Want::Gradients, batch.rows())?;
+        self.absorb(rows.first().map_or(&[], Vec::as_slice))
+    }
+
+    /// The rows of the next iteration, for a pass that other tasks' rows may share.
+    pub fn next_batch(&self) -> Result<TrainingBatch, InversionError> {
         if self.is_finished() {
             return Err(InversionError::Finished(self.options.steps));
         }
-        let batch = self.batch(u64::from(self.step));
-        let made = training_step(self.model, &self.schedule, &batch, &self.state.vectors(), false)?;
+        Ok(self.batch(u64::from(self.step)))
+    }
+
+    /// How many rows an iteration has.
+    pub fn rows(&self) -> u32 {
+        self.draws.rows
+    }
+
+    /// Ends the iteration whose rows these are. After an error the state is that before it.
+    pub fn absorb(&mut self, rows: &[RowOutcome]) -> Result<StepReport, InversionError> {
+        if self.is_finished() {
+            return Err(InversionError::Finished(self.options.steps));
+        }
+        let made = TrainingStep::of(rows, &[]);
         let loss = made.loss + self.state.penalty();
         let finite = loss.is_finite() && made.grad_v.iter().flatten().all(|g| g.is_finite());
         if !finite {
@@ -270,6 +292,16 @@ impl<'m> Inversion<'m> {
         self.state.vectors()
     }
 
+    /// The noise schedule of its model.
+    pub fn schedule(&self) -> &NoiseSchedule {
+        &self.schedule
+    }
+
+    /// `[C, h, w]` of its latents.
+    pub fn latent_shape(&self) -> [usize; 3] {
+        self.latent_shape
+    }
+
     /// The settings.
     pub fn options(&self) -> &InversionOptions {
         &self.options
@@ -299,6 +331,7 @@ impl<'m> Inversion<'m> {
             timesteps: rows.iter().map(|row| row.timestep).collect(),
             latents: Vec::new(),
             noise: Vec::new(),
+            masks: Vec::new(),
             shape: [rows.len(), channels, height, width],
         };
         for row in &rows {

@@ -1,17 +1,14 @@
-//! One training step: noisy latents under captions with the learned vectors in them, the UNet's prediction,
-//! its distance to the target, and the gradient with respect to the vectors.
-//!
-//! The vectors are the only leaf of the autodiff graph. The model lives on the plain device, so its weights
-//! are constants: no gradient of them is worked out or kept, and everything before the vectors' first use
-//! (the noisy latents, the time embedding, the UNet's first convolution) is outside the graph.
+//! One task's training step: its rows, what a pass makes of them, and the step's loss and gradient.
 
-use burn::tensor::{FloatDType, Tensor, TensorData};
+use burn::tensor::Tensor;
 use likeness_diffusion::schedule::NoiseSchedule;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
+use super::training_pass::{Member, RowOutcome, Want, observed_pass, training_pass};
+
 /// Everything that a step depends on besides model and vectors. B rows; latents and noise are
 /// `[B, C, h, w]` flattened, in f32.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainingBatch {
     /// Token ids of each row's caption, B x max_length; ids from the vocabulary's size on are the vectors.
     pub ids: Vec<Vec<u32>>,
@@ -21,6 +18,8 @@ pub struct TrainingBatch {
     pub latents: Vec<f32>,
     /// Noise to be added.
     pub noise: Vec<f32>,
+    /// What each latent pixel counts in the loss, `[B, h, w]` flattened, positive somewhere in each row; empty = all the same.
+    pub masks: Vec<f32>,
     /// `[B, C, h, w]`.
     pub shape: [usize; 4],
 }
@@ -28,7 +27,7 @@ pub struct TrainingBatch {
 /// What a step found out.
 #[derive(Clone, Debug)]
 pub struct TrainingStep {
-    /// Mean over the rows of their mean squared error; without any penalty.
+    /// Weighted mean over the rows of their mean squared error; without any penalty.
     pub loss: f64,
     /// Mean squared error of each row.
     pub row_losses: Vec<f32>,
@@ -58,8 +57,8 @@ pub enum StepError {
     /// The captions or vectors do not fit the model.
     #[error("the captions cannot be embedded: {0}")]
     Embed(String),
-    /// None of the captions holds a learned vector.
-    #[error("no caption of the batch holds the learned vectors: nothing can be learned from it")]
+    /// No gradient came back.
+    #[error("the device gave no gradient of the learned vectors")]
     NoGradient,
     /// The device gave no numbers back.
     #[error("the result of the step could not be read from the device: {0}")]
@@ -67,26 +66,63 @@ pub enum StepError {
 }
 
 impl TrainingBatch {
-    fn check(&self) -> Result<(), StepError> {
-        let [rows, ..] = self.shape;
-        let expected = self.shape.iter().product::<usize>();
+    /// B.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.shape[0]
+    }
+
+    /// That all parts are there for `vectors` (K x D).
+    pub(super) fn check(&self, vectors: &[Vec<f32>]) -> Result<(), StepError> {
+        let [rows, channels, height, width] = self.shape;
+        let (pixels, expected) = (rows * height * width, rows * channels * height * width);
         let lengths = [
             ("captions", self.ids.len(), rows),
             ("timesteps", self.timesteps.len(), rows),
             ("numbers of latents", self.latents.len(), expected),
             ("numbers of noise", self.noise.len(), expected),
+            ("weights of pixels", self.masks.len(), if self.masks.is_empty() { 0 } else { pixels }),
         ];
-        match lengths.iter().find(|(_, found, expected)| found != expected) {
-            Some((name, found, expected)) => {
-                Err(StepError::Batch(format!("{found} {name} where {expected} are needed")))
-            }
-            None if rows == 0 => Err(StepError::Batch("it has no rows".to_owned())),
-            None => Ok(()),
+        if let Some((name, found, expected)) = lengths.iter().find(|(_, found, expected)| found != expected) {
+            return Err(StepError::Batch(format!("{found} {name} where {expected} are needed")));
         }
+        if rows == 0 {
+            return Err(StepError::Batch("it has no rows".to_owned()));
+        }
+        let vector_width = vectors.first().map_or(0, Vec::len);
+        if vector_width == 0 || vectors.iter().any(|vector| vector.len() != vector_width) {
+            return Err(StepError::Batch("the vectors are empty or differ in width".to_owned()));
+        }
+        Ok(())
     }
 }
 
-/// Makes one step for `vectors` (K x D) on `batch`. The vectors themselves are not changed.
+impl TrainingStep {
+    /// The step that `rows` make, each counting `weights` (one a row, 1 where there are fewer) in the mean.
+    ///
+    /// Sums are made in f64 in the order of the rows, however the rows were spread over passes.
+    #[must_use]
+    pub fn of(rows: &[RowOutcome], weights: &[f64]) -> Self {
+        let count = rows.len().max(1) as f64;
+        let mut loss = 0.0;
+        let mut sums: Vec<Vec<f64>> = Vec::new();
+        for (index, row) in rows.iter().enumerate() {
+            let weight = weights.get(index).copied().unwrap_or(1.0) / count;
+            loss += weight * f64::from(row.loss);
+            if sums.is_empty() {
+                sums = row.gradient.iter().map(|vector| vec![0.0; vector.len()]).collect();
+            }
+            for (sum, part) in sums.iter_mut().flatten().zip(row.gradient.iter().flatten()) {
+                *sum += weight * f64::from(*part);
+            }
+        }
+        let grad_v =
+            sums.into_iter().map(|vector| vector.into_iter().map(|sum| sum as f32).collect()).collect();
+        Self { loss, row_losses: rows.iter().map(|row| row.loss).collect(), grad_v, inside: None }
+    }
+}
+
+/// Makes one step for `vectors` (K x D) on `batch`, alone. The vectors themselves are not changed.
 pub fn training_step(
     model: &StableDiffusion,
     schedule: &NoiseSchedule,
@@ -94,48 +130,11 @@ pub fn training_step(
     vectors: &[Vec<f32>],
     keep_inside: bool,
 ) -> Result<TrainingStep, StepError> {
-    batch.check()?;
-    let device = model.device();
-    let width = vectors.first().map_or(0, Vec::len);
-    let flat: Vec<f32> = vectors.iter().flatten().copied().collect();
-    if width == 0 || flat.len() != width * vectors.len() {
-        return Err(StepError::Batch("the vectors are empty or differ in width".to_owned()));
+    let member = Member { batch, vectors };
+    if keep_inside {
+        let (rows, inside) = observed_pass(model, schedule, &member)?;
+        return Ok(TrainingStep { inside: Some(inside), ..TrainingStep::of(&rows, &[]) });
     }
-
-    let to_device =
-        |values: &[f32]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), batch.shape), device);
-    let (latents, noise) = (to_device(&batch.latents), to_device(&batch.noise));
-    let x_t = schedule.add_noise(latents.clone(), noise.clone(), &batch.timesteps);
-    let target = schedule.target(latents, noise, &batch.timesteps);
-    let times: Vec<f32> = batch.timesteps.iter().map(|t| *t as f32).collect();
-    let timesteps = Tensor::<1>::from_data(TensorData::new(times, [batch.timesteps.len()]), device);
-
-    let leaf = Tensor::<2>::from_data(TensorData::new(flat, [vectors.len(), width]), device)
-        .autodiff()
-        .require_grad();
-    let embeddings = model
-        .text_encoder
-        .embed(&batch.ids, Some(leaf.clone()))
-        .map_err(|error| StepError::Embed(error.to_string()))?;
-    let context = model.text_encoder.forward(embeddings);
-    let unet_out = model.unet.forward(x_t.clone(), timesteps, context.clone()).cast(FloatDType::F32);
-
-    let row_losses = (unet_out.clone() - target).square().mean_dims(&[1, 2, 3]).flatten::<1>(0, 3);
-    let gradients = row_losses.clone().mean().backward();
-    let gradient = leaf.grad(&gradients).ok_or(StepError::NoGradient)?;
-
-    let row_losses = host(row_losses.inner())?;
-    let loss = row_losses.iter().map(|loss| f64::from(*loss)).sum::<f64>() / row_losses.len() as f64;
-    let grad_v = host(gradient)?.chunks(width).map(<[f32]>::to_vec).collect();
-    let inside = keep_inside.then(|| StepInside {
-        x_t,
-        context: context.inner().cast(FloatDType::F32),
-        unet_out: unet_out.inner(),
-    });
-    Ok(TrainingStep { loss, row_losses, grad_v, inside })
-}
-
-fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, StepError> {
-    let data = tensor.cast(FloatDType::F32).into_data();
-    data.try_to_vec::<f32>().map_err(|error| StepError::Device(format!("{error:?}")))
+    let rows = training_pass(model, schedule, &[member], Want::Gradients, batch.rows())?;
+    Ok(TrainingStep::of(rows.first().map_or(&[], Vec::as_slice), &[]))
 }

@@ -78,6 +78,7 @@ fn batches(
                 timesteps: timesteps.row(step)?.iter().map(|time| *time as u32).collect(),
                 latents: latents.row(step)?.to_vec(),
                 noise: noise.row(step)?.to_vec(),
+                masks: Vec::new(),
                 shape: [rows, channels, height, width],
             })
         })

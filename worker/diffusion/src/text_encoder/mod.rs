@@ -48,6 +48,14 @@ pub enum TextError {
         /// Width of the rows.
         found: usize,
     },
+    /// Learned rows for another number of prompts.
+    #[error("there are learned rows for {found} prompts and {expected} prompts")]
+    Rows {
+        /// Prompts.
+        expected: usize,
+        /// Prompts with learned rows.
+        found: usize,
+    },
 }
 
 /// The text encoder.
@@ -119,13 +127,7 @@ impl TextEncoder {
     /// # Errors
     /// When rows differ in length or are too long, an id is unknown, or `learned` has another width.
     pub fn embed(&self, ids: &[Vec<u32>], learned: Option<Tensor<2>>) -> Result<Tensor<3>, TextError> {
-        let length = ids.first().ok_or(TextError::Empty)?.len();
-        let maximum = self.config.max_position_embeddings;
-        for (row, ids) in ids.iter().enumerate() {
-            if ids.len() != length || length == 0 || length > maximum {
-                return Err(TextError::Length { row, found: ids.len(), maximum });
-            }
-        }
+        let length = self.check_lengths(ids)?;
         let [rows, found] = learned.as_ref().map_or([0, self.width()], |learned| learned.dims());
         if found != self.width() {
             return Err(TextError::Width { expected: self.width(), found });
@@ -148,6 +150,45 @@ impl TextEncoder {
             _ => self.look_up(&flat),
         };
         Ok(embeddings.reshape([ids.len(), length, self.width()]))
+    }
+
+    /// Embeddings `[batch, length, width]` of `ids` `[batch][length]`, where each row has learned vectors of its own.
+    ///
+    /// `learned` is `[batch, n, width]`, of any float type: id `vocab_size + i` in row `b` is `learned[b, i]`. No number of
+    /// one row, finite or not, reaches another row or its gradient.
+    ///
+    /// # Errors
+    /// As [`TextEncoder::embed`], and when `learned` has another number of rows.
+    pub fn embed_each(&self, ids: &[&[u32]], learned: Tensor<3>) -> Result<Tensor<3>, TextError> {
+        let length = self.check_lengths(ids)?;
+        let [rows, each, found] = learned.dims();
+        if found != self.width() {
+            return Err(TextError::Width { expected: self.width(), found });
+        }
+        if rows != ids.len() {
+            return Err(TextError::Rows { expected: ids.len(), found: rows });
+        }
+        let flat: Vec<u32> = ids.iter().flat_map(|ids| ids.iter().copied()).collect();
+        self.check_ids(&flat, each)?;
+        let vocabulary = self.config.vocab_size;
+        let learned_place = |id: u32| (id as usize).checked_sub(vocabulary);
+        let known: Vec<u32> = flat.iter().map(|&id| learned_place(id).map_or(id, |_| 0)).collect();
+        let mut spread = vec![0.0_f32; flat.len() * each];
+        for (place, index) in
+            flat.iter().enumerate().filter_map(|(place, &id)| Some((place, learned_place(id)?)))
+        {
+            spread[place * each + index] = 1.0;
+        }
+        let keep = flat
+            .iter()
+            .map(|&id| if learned_place(id).is_none() { 1.0 } else { 0.0_f32 })
+            .collect::<Vec<_>>();
+        let spread =
+            Tensor::<3>::from_data(TensorData::new(spread, [rows, length, each]), (&self.device, DType::F32));
+        let keep = TensorData::new(keep, [rows, length, 1]);
+        let keep = Tensor::<3>::from_data(keep, (&self.device, DType::from(self.dtype)));
+        let known = self.look_up(&known).reshape([rows, length, self.width()]);
+        Ok(spread.matmul(learned.cast(FloatDType::F32)).cast(self.dtype) + known * keep)
     }
 
     /// The last layer's output after the final normalisation, `[batch, length, width]`.
@@ -179,6 +220,19 @@ impl TextEncoder {
         let positions = self.position_embedding.clone().narrow(0, 0, length).unsqueeze();
         let mask = causal_mask(length, &self.device, self.dtype);
         (embeddings.cast(self.dtype) + positions, mask)
+    }
+
+    /// The length that all rows have.
+    fn check_lengths(&self, ids: &[impl AsRef<[u32]>]) -> Result<usize, TextError> {
+        let length = ids.first().ok_or(TextError::Empty)?.as_ref().len();
+        let maximum = self.config.max_position_embeddings;
+        for (row, ids) in ids.iter().enumerate() {
+            let found = ids.as_ref().len();
+            if found != length || length == 0 || length > maximum {
+                return Err(TextError::Length { row, found, maximum });
+            }
+        }
+        Ok(length)
     }
 
     fn check_ids(&self, ids: &[u32], learned: usize) -> Result<(), TextError> {

@@ -1,0 +1,69 @@
+//! One pass through the UNet for pictures of many tasks: each at its own step of its own sampler, under its own prompt
+//! and guidance.
+//!
+//! A guided picture is two rows, `[uncond, cond]`; an unguided one is one. Rows do not know their neighbours. Guidance and
+//! the sampler's arithmetic are worked out per picture, in f32.
+
+use burn::tensor::{FloatDType, Tensor, TensorData};
+use likeness_diffusion::stable_diffusion::StableDiffusion;
+
+use super::options::GenerationError;
+use super::text_to_image::TextToImage;
+
+/// Makes the next UNet call and sampler step of each picture, with at most `most_rows` rows at once (0 counts as 1).
+///
+/// # Errors
+/// [`GenerationError::Order`] where a picture has no step left, [`GenerationError::Picture`] where the latents differ in
+/// size. Then no picture has made a step.
+pub fn sample_pass(
+    model: &StableDiffusion,
+    pictures: &mut [&mut TextToImage<'_>],
+    most_rows: usize,
+) -> Result<(), GenerationError> {
+    let mut inputs = Vec::with_capacity(pictures.len());
+    for picture in pictures.iter() {
+        inputs.push(picture.input()?);
+    }
+    let same_size = |input: &Input| input.sample.dims()[2..] == inputs[0].sample.dims()[2..];
+    if !inputs.iter().all(same_size) {
+        return Err(GenerationError::Picture("pictures of different sizes cannot share a pass".to_owned()));
+    }
+    let rows: Vec<usize> = inputs.iter().map(|input| input.sample.dims()[0]).collect();
+    let output = predict(model, inputs, most_rows.max(1));
+    let mut first = 0;
+    for (picture, rows) in pictures.iter_mut().zip(rows) {
+        picture.advance(output.clone().narrow(0, first, rows));
+        first += rows;
+    }
+    Ok(())
+}
+
+/// What the UNet is asked for one picture.
+pub(super) struct Input {
+    /// `[rows, C, h, w]`.
+    pub(super) sample: Tensor<4>,
+    /// The timestep of each row.
+    pub(super) timestep: f32,
+    /// `[rows, L, D]`.
+    pub(super) context: Tensor<3>,
+}
+
+/// The UNet's output of all rows, `[rows, C, h, w]` in f32.
+fn predict(model: &StableDiffusion, inputs: Vec<Input>, most_rows: usize) -> Tensor<4> {
+    let times: Vec<f32> =
+        inputs.iter().flat_map(|input| std::iter::repeat_n(input.timestep, input.sample.dims()[0])).collect();
+    let (samples, contexts): (Vec<_>, Vec<_>) =
+        inputs.into_iter().map(|input| (input.sample, input.context)).unzip();
+    let (samples, contexts) = (Tensor::cat(samples, 0), Tensor::cat(contexts, 0));
+    let mut outputs = Vec::new();
+    let mut first = 0;
+    for times in times.chunks(most_rows) {
+        let rows = times.len();
+        let times = Tensor::<1>::from_data(TensorData::new(times.to_vec(), [rows]), model.device());
+        let (sample, context) =
+            (samples.clone().narrow(0, first, rows), contexts.clone().narrow(0, first, rows));
+        outputs.push(model.unet.forward(sample, times, context).cast(FloatDType::F32));
+        first += rows;
+    }
+    Tensor::cat(outputs, 0)
+}
