@@ -205,3 +205,13 @@ pub fn start_simulated(name: &str, coordinators: &str, step_time: &str, options:
     }
     Service::start(name, &mut command)
 }
+
+/// The fence of the first lease that a worker has taken.
+#[must_use]
+pub fn fence_of(worker: &Service) -> u64 {
+    worker.wait_for("its lease", START, |line| {
+        let (_, attempt) = line.split_once("lease taken")?.1.split_once("attempt=")?;
+        let (_, fence) = attempt.split_whitespace().next()?.split_once('#')?;
+        fence.parse().ok()
+    })
+}

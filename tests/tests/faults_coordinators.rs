@@ -4,9 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use likeness_shared::proto::ListTasksRequest;
+use likeness_shared::proto::settle_request::Outcome as Settled;
+use likeness_shared::proto::task::Outcome;
+use likeness_shared::proto::{ListTasksRequest, SettleRequest, SettleVerdict};
 use likeness_tests::asking::{Asking, attempts, generation, step_of};
-use likeness_tests::fleet::{Coordinator, START, Setting, USUAL_TIMES, WORK, start_simulated};
+use likeness_tests::fleet::{Coordinator, START, Setting, USUAL_TIMES, WORK, fence_of, start_simulated};
 use likeness_tests::measure::recovered;
 use likeness_tests::outage::Outage;
 use likeness_tests::proxy::{Direction, Proxy};
@@ -160,9 +162,22 @@ fn a_settlement_whose_reply_is_lost_is_told_that_it_is_settled_already() {
     assert!(!told, "the reply came through: {:#?}", worker.lines());
     proxy.cut();
     proxy.heal();
-    worker.wait_for("that it was settled before", WORK, |line| {
-        (line.contains("SETTLE_VERDICT_REPEATED") && line.contains(&task.to_string())).then_some(())
+    // either its retry comes first and is told so, or its new session, which is told that the task has ended
+    worker.wait_for("that the attempt is over", WORK, |line| {
+        let over = ["SETTLE_VERDICT_REPEATED", "lease is lost, the attempt is dropped"];
+        (over.iter().any(|words| line.contains(words)) && line.contains(&task.to_string())).then_some(())
     });
+    let Some(Outcome::GenerationResult(result)) = committed.outcome.clone() else {
+        panic!("no pictures: {committed:#?}");
+    };
+    let again = SettleRequest {
+        worker_id: committed.worker_id.clone(),
+        task_id: task.to_string(),
+        fence: fence_of(&worker),
+        outcome: Some(Settled::Generation(result)),
+        device_time: None,
+    };
+    assert_eq!(asking.block_on(asking.client.settle(again)).unwrap(), SettleVerdict::Repeated);
     let ended = asking.task(task);
     assert_eq!(attempts(&ended), (1, 0, 0));
     assert_eq!(ended.revision, committed.revision, "the repetition changed nothing");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use likeness_shared::proto::settle_request::Outcome;
 use likeness_shared::proto::{CancelledSettlement, SettleRequest, SettleVerdict, Task, TaskState};
 use likeness_tests::asking::{Asking, attempts, step_of};
-use likeness_tests::fleet::{Coordinator, START, Setting, USUAL_TIMES, WORK, start_simulated};
+use likeness_tests::fleet::{Coordinator, START, Setting, USUAL_TIMES, WORK, fence_of, start_simulated};
 use likeness_tests::measure::recovered;
 use likeness_tests::outage::Outage;
 use likeness_tests::proxy::{Direction, Proxy};
@@ -182,13 +182,4 @@ fn said(words: &str) -> impl Fn(&str) -> Option<()> {
 
 fn is_open(line: &str) -> bool {
     line.contains("session open ")
-}
-
-/// The fence of the lease that a worker took: it logs an attempt as TASK#FENCE.
-fn fence_of(worker: &Service) -> u64 {
-    worker.wait_for("its lease", START, |line| {
-        let (_, attempt) = line.split_once("lease taken")?.1.split_once("attempt=")?;
-        let (_, fence) = attempt.split_whitespace().next()?.split_once('#')?;
-        fence.parse().ok()
-    })
 }
