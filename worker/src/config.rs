@@ -11,6 +11,7 @@ use likeness_shared::telemetry::LogConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::device::{DeviceChoice, DeviceError};
+use crate::engine::EngineOptions;
 use crate::simulated::{SimulatedConfig, SimulatedConfigError};
 
 /// Everything that a worker can be told.
@@ -48,6 +49,11 @@ pub struct WorkerConfig {
     /// How often the engine reports progress and checkpoints to the session.
     #[serde(with = "humantime_serde")]
     pub report_interval: Duration,
+    /// What generations get of the device's time where inversions want it too, more than 0 and less than 1.
+    pub drawing_share: f64,
+    /// A pass through the model is not filled beyond this, so that cancels and generations never wait longer.
+    #[serde(with = "humantime_serde")]
+    pub longest_pass: Duration,
     /// Where to write series (loss, speed, load): the address of the fleet's Redis, as its coordinators have it, with a
     /// user who may write there. Nothing = coordinators know only what beats report.
     pub metrics: Option<RedisAddress>,
@@ -61,6 +67,7 @@ pub struct WorkerConfig {
 
 impl Default for WorkerConfig {
     fn default() -> Self {
+        let engine = EngineOptions::default();
         Self {
             coordinators: vec!["http://127.0.0.1:7878".to_owned()],
             worker_id: String::new(),
@@ -73,7 +80,9 @@ impl Default for WorkerConfig {
             most_backoff: Duration::from_secs(5),
             fetch_timeout: Duration::from_secs(120),
             drain_grace: Duration::from_secs(20),
-            report_interval: Duration::from_millis(100),
+            report_interval: engine.report_interval,
+            drawing_share: engine.drawing_share,
+            longest_pass: engine.longest_pass,
             metrics: None,
             fleet: "default".to_owned(),
             simulated: SimulatedConfig::default(),
@@ -172,10 +181,15 @@ impl WorkerConfig {
             ("fetch_timeout", self.fetch_timeout),
             ("drain_grace", self.drain_grace),
             ("report_interval", self.report_interval),
+            ("longest_pass", self.longest_pass),
         ] {
             if value < Duration::from_millis(1) || value > Duration::from_secs(24 * 3600) {
                 return Err(ConfigError::Value { name, value: format!("{value:?}"), rule: "1ms to 24h" });
             }
+        }
+        if !(self.drawing_share > 0.0 && self.drawing_share < 1.0) {
+            let (value, rule) = (self.drawing_share.to_string(), "more than 0 and less than 1, such as 0.75");
+            return Err(ConfigError::Value { name: "drawing_share", value, rule });
         }
         if simulated {
             self.simulated.validate()?;
@@ -183,6 +197,12 @@ impl WorkerConfig {
             self.device.open()?;
         }
         Ok(())
+    }
+
+    /// How the engine shares the device.
+    pub fn engine_options(&self) -> EngineOptions {
+        let Self { report_interval, drawing_share, longest_pass, .. } = *self;
+        EngineOptions { report_interval, drawing_share, longest_pass }
     }
 
     /// Name and folder of each model, the default one first.
@@ -239,6 +259,7 @@ mod tests {
         assert!(text(WorkerConfig { default_model: "x".into(), ..good() }).contains("models are pocket"));
         assert!(text(WorkerConfig { worker_id: "a b".into(), ..good() }).starts_with("worker_id"));
         assert!(text(WorkerConfig { drain_grace: Duration::ZERO, ..good() }).starts_with("drain_grace"));
+        assert!(text(WorkerConfig { drawing_share: 1.0, ..good() }).starts_with("drawing_share is 1"));
         let simulated = WorkerConfig { device: DeviceChoice::Simulated, ..WorkerConfig::default() };
         simulated.validate().unwrap();
         let both = WorkerConfig { device: DeviceChoice::Simulated, ..good() };

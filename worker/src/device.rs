@@ -23,7 +23,9 @@ use tokio::sync::mpsc;
 
 pub use choice::{DeviceChoice, DeviceError};
 
-use crate::engine::{self, Attempt, Command, Event, JobOpener, LiveAttempts, LoadedModel, Studio};
+use crate::engine::{
+    self, Attempt, Command, EngineOptions, Event, LiveAttempts, LoadedModel, Machine, Studio,
+};
 
 /// Deaths closer together than this are counted together.
 pub const QUICK: Duration = Duration::from_secs(60);
@@ -34,13 +36,13 @@ const COMMAND_QUEUE: usize = 256;
 /// Events that may wait for the session.
 const EVENT_QUEUE: usize = 256;
 
-/// What runs on the device thread: makes the opener of jobs anew for every life of the thread.
+/// What runs on the device thread: makes the machine anew for every life of the thread.
 pub trait DeviceProgram: Send + Sync + 'static {
-    /// What opens jobs.
-    type Opener: JobOpener;
+    /// What makes passes.
+    type Machine: Machine;
 
     /// Loads what jobs are opened on.
-    fn load(&self) -> Result<(Self::Opener, Vec<ModelInventory>), LoadError>;
+    fn load(&self) -> Result<(Self::Machine, Vec<ModelInventory>), LoadError>;
 }
 
 /// Models that could not be loaded.
@@ -80,7 +82,7 @@ pub struct ModelFolders {
 }
 
 impl DeviceProgram for ModelFolders {
-    type Opener = Studio;
+    type Machine = Studio;
 
     fn load(&self) -> Result<(Studio, Vec<ModelInventory>), LoadError> {
         let (device, dtype) = self.device.open()?;
@@ -142,11 +144,11 @@ pub struct DeviceHandle {
 
 impl DeviceHandle {
     /// Starts supervisor and device thread.
-    pub fn start<P: DeviceProgram>(program: P, report_interval: Duration) -> std::io::Result<Self> {
+    pub fn start<P: DeviceProgram>(program: P, options: EngineOptions) -> std::io::Result<Self> {
         let (commands, command_queue) = mpsc::channel(COMMAND_QUEUE);
         let (event_queue, events) = mpsc::channel(EVENT_QUEUE);
         let supervisor = thread::Builder::new().name("likeness-supervisor".to_owned()).spawn(move || {
-            supervise(Arc::new(program), command_queue, event_queue, report_interval);
+            supervise(Arc::new(program), command_queue, event_queue, options);
         })?;
         Ok(Self { commands, events, supervisor })
     }
@@ -177,7 +179,7 @@ fn supervise<P: DeviceProgram>(
     program: Arc<P>,
     mut commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<DeviceEvent>,
-    report_interval: Duration,
+    options: EngineOptions,
 ) {
     let mut deaths: Vec<Instant> = Vec::new();
     loop {
@@ -185,7 +187,7 @@ fn supervise<P: DeviceProgram>(
         let (its_program, its_events, its_live) = (Arc::clone(&program), events.clone(), Arc::clone(&live));
         let spawned = thread::Builder::new().name("likeness-device".to_owned()).spawn(move || {
             let life = catch_unwind(AssertUnwindSafe(|| {
-                live_once(its_program.as_ref(), &mut commands, &its_events, &its_live, report_interval)
+                live_once(its_program.as_ref(), &mut commands, &its_events, &its_live, options)
             }));
             (commands, life.unwrap_or_else(|panic| Life::Panicked(panic_message(panic.as_ref()))))
         });
@@ -234,19 +236,19 @@ fn live_once<P: DeviceProgram>(
     commands: &mut mpsc::Receiver<Command>,
     events: &mpsc::Sender<DeviceEvent>,
     live: &LiveAttempts,
-    report_interval: Duration,
+    options: EngineOptions,
 ) -> Life {
-    let (opener, inventory) = match program.load() {
+    let (machine, inventory) = match program.load() {
         Ok(loaded) => loaded,
         Err(error) => return Life::Unloadable(error),
     };
     if events.blocking_send(DeviceEvent::Ready(inventory)).is_ok() {
-        engine::run(&opener, commands, events, live, report_interval);
+        engine::run(&machine, commands, events, live, options);
     }
     Life::Over
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("a panic without a message").to_owned()

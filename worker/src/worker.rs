@@ -38,11 +38,11 @@ impl Worker {
 fn start_device(config: &WorkerConfig) -> std::io::Result<DeviceHandle> {
     match config.device {
         DeviceChoice::Simulated => {
-            DeviceHandle::start(SimulatedDevice::new(config.simulated.clone()), config.report_interval)
+            DeviceHandle::start(SimulatedDevice::new(config.simulated.clone()), config.engine_options())
         }
         device @ (DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Cuda(_)) => {
             let folders = ModelFolders { device, models: config.models_default_first() };
-            DeviceHandle::start(folders, config.report_interval)
+            DeviceHandle::start(folders, config.engine_options())
         }
     }
 }

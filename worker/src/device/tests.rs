@@ -7,7 +7,7 @@ use likeness_shared::ids::{Fence, TaskId};
 use likeness_shared::proto::{InversionSpec, Progress};
 
 use super::*;
-use crate::engine::{Ending, Fault, Job, Order, Work};
+use crate::engine::{Class, Demand, Ending, Fault, Job, Order, PassError, Stage, Stepped, Work};
 
 /// Panics in its first `panics` lives, when a job is first worked on.
 struct Fragile {
@@ -15,33 +15,37 @@ struct Fragile {
     lives: AtomicUsize,
 }
 
-struct FragileOpener {
+struct FragileMachine {
     panics: bool,
 }
 
-struct FragileJob {
-    panics: bool,
-}
+struct FragileJob;
 
 impl DeviceProgram for Fragile {
-    type Opener = FragileOpener;
+    type Machine = FragileMachine;
 
-    fn load(&self) -> Result<(FragileOpener, Vec<ModelInventory>), LoadError> {
+    fn load(&self) -> Result<(FragileMachine, Vec<ModelInventory>), LoadError> {
         let life = self.lives.fetch_add(1, Ordering::SeqCst);
-        Ok((FragileOpener { panics: life < self.panics }, Vec::new()))
+        Ok((FragileMachine { panics: life < self.panics }, Vec::new()))
     }
 }
 
-impl JobOpener for FragileOpener {
-    fn open<'m>(&'m self, _: Order) -> Result<Box<dyn Job + 'm>, Fault> {
-        Ok(Box::new(FragileJob { panics: self.panics }))
+impl Machine for FragileMachine {
+    type Job<'m> = FragileJob;
+
+    fn open(&self, _: Order) -> Result<FragileJob, Fault> {
+        Ok(FragileJob)
+    }
+
+    fn pass(&self, _: Stage, jobs: &mut [&mut FragileJob], _: u32) -> Result<Vec<Stepped>, PassError> {
+        assert!(!self.panics, "the device is on fire");
+        Ok(jobs.iter().map(|_| Ok(Some(Ending::Cancelled))).collect())
     }
 }
 
 impl Job for FragileJob {
-    fn advance(&mut self) -> Result<Option<Ending>, Fault> {
-        assert!(!self.panics, "the device is on fire");
-        Ok(Some(Ending::Cancelled))
+    fn demand(&self) -> Demand {
+        Demand { stage: Stage::Train, class: Class::default(), rows: 1 }
     }
 
     fn progress(&self) -> Progress {
@@ -60,7 +64,8 @@ fn order() -> Order {
 }
 
 fn start(panics: usize) -> DeviceHandle {
-    DeviceHandle::start(Fragile { panics, lives: AtomicUsize::new(0) }, Duration::from_millis(1)).unwrap()
+    let options = EngineOptions { report_interval: Duration::from_millis(1), ..EngineOptions::default() };
+    DeviceHandle::start(Fragile { panics, lives: AtomicUsize::new(0) }, options).unwrap()
 }
 
 /// The next event that is no progress.
@@ -115,7 +120,7 @@ async fn three_quick_deaths_are_the_end() {
 async fn a_model_that_cannot_be_loaded_is_named() {
     let models = vec![("pocket".to_owned(), PathBuf::from("/nowhere"))];
     let folders = ModelFolders { device: DeviceChoice::Cpu, models };
-    let mut device = DeviceHandle::start(folders, Duration::from_millis(1)).unwrap();
+    let mut device = DeviceHandle::start(folders, EngineOptions::default()).unwrap();
     let DeviceEvent::Dead(reason) = next(&mut device).await else { panic!("it was loaded") };
     assert!(reason.contains("\"pocket\"") && reason.contains("/nowhere"), "{reason}");
 }

@@ -1,28 +1,29 @@
-//! The engine: the loop that gives the device's time to the tasks that are live.
+//! The engine: the loop that gives the device's time to the tasks that are live, many of them in one pass.
 //!
-//! A *turn* is one pass: commands first (joins, cancels, drops, hand-backs, pauses, drain), then one bounded piece of work
-//! for each live task in the order in which they joined. So a cancel or a drain acts within one step of every
-//! live task, and no task waits for another's end. The engine runs on the device's own thread; it blocks on
-//! commands while there is nothing to do, and ends when the commands' other end is gone.
+//! A *turn* is commands first (joins, cancels, drops, hand-backs, pauses, drain), then one *pass*: one step of as many
+//! tasks as share a stage and fit, in one go through the model. Tasks join and leave between passes; a step is
+//! the smallest thing there is, so a cancel or a drain acts within one pass, and no task waits for another's end.
+//! [`plan`] says who is in the pass, [`batch_sizes`] how large it should be, the [`Machine`] makes it, and every
+//! member pays for its rows. The engine runs on the device's own thread; it blocks on commands while there is
+//! nothing to do, and ends when the commands' other end is gone.
 //!
-//! It knows tasks as [`Job`]s alone: what a job is made of is its own affair (an inversion or a generation).
+//! It knows tasks as [`Job`]s alone: what they are made of is [`studio`]'s affair, or the simulated device's.
 
-mod generation_job;
-mod inversion_job;
-mod job;
+mod batch_sizes;
+mod machine;
 mod order;
+mod plan;
 mod slot;
-mod spec;
 mod studio;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::mpsc::{Receiver, Sender};
 
-pub use job::{Job, JobOpener};
+pub use machine::{Class, Demand, Job, Machine, PassError, Side, Stage, Stepped};
 pub use order::{
     Attempt, Blame, BoundPerson, Command, DrawnPicture, DrawnPictures, Ending, Event, Fault, LearnedPerson,
     Order, Work,
@@ -30,33 +31,58 @@ pub use order::{
 pub use slot::LiveAttempts;
 pub use studio::{LoadedModel, Studio};
 
+use plan::{Candidate, Pass, Planner};
 use slot::Slot;
+
+/// How the engine shares the device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EngineOptions {
+    /// How often a task's progress and checkpoint are told.
+    pub report_interval: Duration,
+    /// What generations get of the device's time where inversions want it too; between 0 and 1.
+    pub drawing_share: f64,
+    /// Passes are not filled beyond this, so that cancels and other tasks never wait longer.
+    pub longest_pass: Duration,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            report_interval: Duration::from_millis(100),
+            drawing_share: 0.75,
+            longest_pass: Duration::from_millis(500),
+        }
+    }
+}
 
 /// Runs turns until the commands' sender is gone or nobody listens to the events.
 ///
 /// `live` always names the attempts that are on the device, for whoever has to answer for them if this thread dies.
-pub fn run<E: From<Event>>(
-    opener: &dyn JobOpener,
+pub fn run<M: Machine, E: From<Event>>(
+    machine: &M,
     commands: &mut Receiver<Command>,
     events: &Sender<E>,
     live: &LiveAttempts,
-    report_interval: Duration,
+    options: EngineOptions,
 ) {
-    let mut slots: Vec<Slot<'_>> = Vec::new();
-    while let Some(arrived) = next_commands(commands, slots.iter().any(Slot::wants_the_device)) {
+    let planner = Planner::new(options.drawing_share, options.longest_pass);
+    let mut engine = Engine { machine, options, planner, slots: Vec::new() };
+    while let Some(arrived) = next_commands(commands, engine.slots.iter().any(Slot::is_busy)) {
         for command in arrived {
-            obey(command, opener, &mut slots, live, report_interval);
+            engine.obey(command, live);
         }
-        live.set(slots.iter().map(Slot::attempt));
-        for slot in &mut slots {
-            for event in slot.take_turn() {
-                if !tell(events, event) {
-                    return;
-                }
-            }
+        live.set(engine.slots.iter().map(Slot::attempt));
+        if !engine.tell(events) {
+            return;
         }
-        slots.retain(|slot| !slot.is_over());
-        live.set(slots.iter().map(Slot::attempt));
+        if let Some(pass) = engine.plan() {
+            engine.make(&pass);
+        }
+        if !engine.tell(events) {
+            return;
+        }
+        engine.slots.retain(|slot| !slot.is_over());
+        live.set(engine.slots.iter().map(Slot::attempt));
     }
 }
 
@@ -75,36 +101,105 @@ fn next_commands(commands: &mut Receiver<Command>, busy: bool) -> Option<Vec<Com
     }
 }
 
-fn obey<'m>(
-    command: Command,
-    opener: &'m dyn JobOpener,
-    slots: &mut Vec<Slot<'m>>,
-    live: &LiveAttempts,
-    report_interval: Duration,
-) {
-    match command {
-        Command::Join(order) => {
-            let attempt = order.attempt;
-            if slots.iter().any(|slot| slot.attempt() == attempt) {
-                tracing::warn!(%attempt, "this attempt is live already, its second start is refused");
-                return;
-            }
-            live.add(attempt);
-            slots.push(Slot::open(opener, *order, report_interval));
-        }
-        Command::Cancel(attempt) => with_slot(slots, attempt, Slot::cancel),
-        Command::Drop(attempt) => slots.retain(|slot| slot.attempt() != attempt),
-        Command::HandBack(attempt) => with_slot(slots, attempt, Slot::hand_back),
-        Command::Pause(attempt) => with_slot(slots, attempt, Slot::pause),
-        Command::Resume(attempt) => with_slot(slots, attempt, Slot::resume),
-        Command::Drain => slots.iter_mut().for_each(Slot::hand_back),
-    }
+struct Engine<'m, M: Machine> {
+    machine: &'m M,
+    options: EngineOptions,
+    planner: Planner,
+    slots: Vec<Slot<M::Job<'m>>>,
 }
 
-/// An attempt that is not live any more has ended by itself: its event is on the way, the command has no object.
-fn with_slot<'m>(slots: &mut [Slot<'m>], attempt: Attempt, act: impl FnOnce(&mut Slot<'m>)) {
-    if let Some(slot) = slots.iter_mut().find(|slot| slot.attempt() == attempt) {
-        act(slot);
+impl<'m, M: Machine> Engine<'m, M> {
+    fn obey(&mut self, command: Command, live: &LiveAttempts) {
+        match command {
+            Command::Join(order) => {
+                let attempt = order.attempt;
+                if self.slots.iter().any(|slot| slot.attempt() == attempt) {
+                    tracing::warn!(%attempt, "this attempt is live already, its second start is refused");
+                    return;
+                }
+                live.add(attempt);
+                let opened = self.machine.open(*order);
+                self.slots.push(Slot::new(attempt, opened, self.options.report_interval));
+                self.enter(attempt);
+            }
+            Command::Cancel(attempt) => self.with_slot(attempt, Slot::cancel),
+            Command::Drop(attempt) => self.slots.retain(|slot| slot.attempt() != attempt),
+            Command::HandBack(attempt) => self.with_slot(attempt, Slot::hand_back),
+            Command::Pause(attempt) => self.with_slot(attempt, Slot::pause),
+            Command::Resume(attempt) => {
+                self.with_slot(attempt, Slot::resume);
+                self.enter(attempt);
+            }
+            Command::Drain => self.slots.iter_mut().for_each(Slot::hand_back),
+        }
+    }
+
+    /// An attempt that is not live any more has ended by itself: its event is on the way, the command has no object.
+    fn with_slot(&mut self, attempt: Attempt, act: impl FnOnce(&mut Slot<M::Job<'m>>)) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.attempt() == attempt) {
+            act(slot);
+        }
+    }
+
+    /// A task that joins or comes back is as far as those that are at work.
+    fn enter(&mut self, attempt: Attempt) {
+        let planner = &self.planner;
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.attempt() == attempt)
+            && let Some(demand) = slot.demand()
+        {
+            slot.clock = planner.clock_at_joining(demand.stage.side(), slot.clock);
+        }
+    }
+
+    fn plan(&mut self) -> Option<Pass> {
+        let candidate = |(place, slot): (usize, &Slot<M::Job<'m>>)| {
+            Some(Candidate { place, demand: slot.demand()?, clock: slot.clock, alone: slot.alone })
+        };
+        let candidates: Vec<Candidate> = self.slots.iter().enumerate().filter_map(candidate).collect();
+        self.planner.plan(&candidates)
+    }
+
+    /// Makes one step of every member; after a pass that failed, none has changed.
+    fn make(&mut self, pass: &Pass) {
+        let rows_at = |place: usize| pass.members.iter().find(|(member, _)| *member == place);
+        let mut members: Vec<(&mut Slot<M::Job<'m>>, u32)> = Vec::with_capacity(pass.members.len());
+        for (place, slot) in self.slots.iter_mut().enumerate() {
+            members.extend(rows_at(place).map(|(_, rows)| (slot, *rows)));
+        }
+        let mut jobs: Vec<&mut M::Job<'m>> =
+            members.iter_mut().filter_map(|(slot, _)| slot.job_mut()).collect();
+        let began = Instant::now();
+        let outcome = self.machine.pass(pass.stage, &mut jobs, pass.most_rows);
+        let took = began.elapsed();
+        match outcome {
+            Ok(stepped) => {
+                self.planner.made(pass, took);
+                for ((slot, rows), stepped) in members.into_iter().zip(stepped) {
+                    slot.charge(pass.share(rows, took));
+                    slot.stepped(stepped);
+                }
+            }
+            Err(PassError::OutOfMemory) => {
+                self.planner.spent(pass.stage.side(), took);
+                if !self.planner.sizes.shrink(pass.stage, pass.class, pass.rows()) {
+                    let message = "the device has not the memory for a single row: use a larger one";
+                    let fault = Fault::of_worker("device_oom", message);
+                    members.into_iter().for_each(|(slot, _)| slot.fail(fault.clone()));
+                }
+            }
+            Err(PassError::Failed(fault)) => {
+                self.planner.spent(pass.stage.side(), took);
+                match members.as_mut_slice() {
+                    [(slot, _)] => slot.fail(fault),
+                    members => members.iter_mut().for_each(|(slot, _)| slot.alone = true),
+                }
+            }
+        }
+    }
+
+    /// Says what there is to say of every task. False when nobody listens any more.
+    fn tell<E: From<Event>>(&mut self, events: &Sender<E>) -> bool {
+        self.slots.iter_mut().filter_map(Slot::tell).all(|event| tell(events, event))
     }
 }
 

@@ -3,41 +3,51 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use likeness_shared::proto::Progress;
 
-use super::job::{Job, JobOpener};
-use super::order::{Attempt, Ending, Event, Fault, Order};
+use super::machine::{Demand, Job, Stage, Stepped};
+use super::order::{Attempt, Ending, Event, Fault};
 
-/// What a slot does in its next turn.
-enum State<'m> {
-    Working(Box<dyn Job + 'm>),
-    Paused(Box<dyn Job + 'm>),
+/// What becomes of a slot in the next turn.
+enum State<J> {
+    Working(J),
+    Paused(J),
     /// The outcome is known and is told next turn.
     Ending(Ending),
     Over,
 }
 
 /// One live task.
-pub(super) struct Slot<'m> {
+pub(super) struct Slot<J> {
     attempt: Attempt,
-    state: State<'m>,
+    state: State<J>,
+    /// How far the task is on its side's time: see [`super::plan`].
+    pub(super) clock: f64,
+    /// Its last pass failed: the next one is its own.
+    pub(super) alone: bool,
     device_time: Duration,
     report_interval: Duration,
-    reported: Option<(Instant, String)>,
+    reported: Option<(Instant, Stage)>,
     rate: Rate,
 }
 
-impl<'m> Slot<'m> {
-    /// Opens the job; a job that cannot be opened ends in its first turn.
-    pub(super) fn open(opener: &'m dyn JobOpener, order: Order, report_interval: Duration) -> Self {
-        let attempt = order.attempt;
-        let state = match opener.open(order) {
+impl<J: Job> Slot<J> {
+    /// A job that could not be opened ends in its first turn.
+    pub(super) fn new(attempt: Attempt, opened: Result<J, Fault>, report_interval: Duration) -> Self {
+        let state = match opened {
             Ok(job) => State::Working(job),
             Err(fault) => State::Ending(Ending::Failed(fault)),
         };
-        let rate = Rate::default();
-        Self { attempt, state, device_time: Duration::ZERO, report_interval, reported: None, rate }
+        Self {
+            attempt,
+            state,
+            clock: 0.0,
+            alone: false,
+            device_time: Duration::ZERO,
+            report_interval,
+            reported: None,
+            rate: Rate::default(),
+        }
     }
 
     pub(super) fn attempt(&self) -> Attempt {
@@ -48,8 +58,29 @@ impl<'m> Slot<'m> {
         matches!(self.state, State::Over)
     }
 
-    pub(super) fn wants_the_device(&self) -> bool {
+    /// Whether there is something to do or to tell.
+    pub(super) fn is_busy(&self) -> bool {
         matches!(self.state, State::Working(_) | State::Ending(_))
+    }
+
+    /// What the task wants of the device; `None` while it is paused and when it is at its end.
+    pub(super) fn demand(&self) -> Option<Demand> {
+        self.working().map(Job::demand)
+    }
+
+    /// The job, unless the task is paused or at its end.
+    pub(super) fn job_mut(&mut self) -> Option<&mut J> {
+        match &mut self.state {
+            State::Working(job) => Some(job),
+            _ => None,
+        }
+    }
+
+    fn working(&self) -> Option<&J> {
+        match &self.state {
+            State::Working(job) => Some(job),
+            _ => None,
+        }
     }
 
     pub(super) fn cancel(&mut self) {
@@ -78,58 +109,48 @@ impl<'m> Slot<'m> {
         }
     }
 
-    /// One piece of work, and what there is to tell after it.
-    pub(super) fn take_turn(&mut self) -> Vec<Event> {
-        let attempt = self.attempt;
-        let mut job = match std::mem::replace(&mut self.state, State::Over) {
-            State::Working(job) => job,
-            State::Ending(ending) => {
-                return vec![Event::Ended { attempt, ending, device_time: self.device_time }];
-            }
-            other => {
-                self.state = other;
-                return Vec::new();
-            }
-        };
-        let mut told: Vec<Event> = self.report(job.as_ref()).into_iter().collect();
-        let started = Instant::now();
-        let advanced = job.advance();
-        self.device_time += started.elapsed();
-        let ending = match advanced {
-            Ok(None) => {
-                told.extend(self.report(job.as_ref()));
-                self.state = State::Working(job);
-                return told;
-            }
-            Ok(Some(ending)) => ending,
-            Err(fault) => {
-                let Fault { code, message, .. } = &fault;
-                tracing::warn!(%attempt, code, message, "task failed");
-                Ending::Failed(fault)
-            }
-        };
-        told.push(Event::Ended { attempt, ending, device_time: self.device_time });
-        told
+    /// The task was in a pass and pays for its rows.
+    pub(super) fn charge(&mut self, device_time: Duration) {
+        self.device_time += device_time;
+        self.clock += device_time.as_secs_f64();
     }
 
-    /// Progress, where the phase is new or the last report is old enough.
-    fn report(&mut self, job: &dyn Job) -> Option<Event> {
-        let now = Instant::now();
-        let progress = job.progress();
-        self.rate.observe(now, &progress);
-        let due = match &self.reported {
-            Some((last, phase)) => {
-                *phase != progress.phase || now.duration_since(*last) >= self.report_interval
-            }
-            None => true,
-        };
+    /// What its step led to.
+    pub(super) fn stepped(&mut self, outcome: Stepped) {
+        self.alone = false;
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(ending)) => self.state = State::Ending(ending),
+            Err(fault) => self.fail(fault),
+        }
+    }
+
+    pub(super) fn fail(&mut self, fault: Fault) {
+        let Fault { code, message, .. } = &fault;
+        tracing::warn!(attempt = %self.attempt, code, message, "task failed");
+        self.state = State::Ending(Ending::Failed(fault));
+    }
+
+    /// What there is to tell: the ending; or progress, where the stage is new or the last report is old enough.
+    pub(super) fn tell(&mut self) -> Option<Event> {
+        let (attempt, device_time) = (self.attempt, self.device_time);
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Ending(ending) => return Some(Event::Ended { attempt, ending, device_time }),
+            other => self.state = other,
+        }
+        let State::Working(job) = &self.state else { return None };
+        let (now, stage) = (Instant::now(), job.demand().stage);
+        let due = self.reported.is_none_or(|(last, reported)| {
+            reported != stage || now.duration_since(last) >= self.report_interval
+        });
         if !due {
             return None;
         }
-        self.reported = Some((now, progress.phase.clone()));
-        let checkpoint: Option<Bytes> = job.checkpoint();
-        let (attempt, device_time) = (self.attempt, self.device_time);
-        Some(Event::Progress { attempt, progress: self.rate.fill(progress), checkpoint, device_time })
+        self.reported = Some((now, stage));
+        let progress = job.progress();
+        self.rate.observe(now, &progress);
+        let progress = self.rate.fill(progress);
+        Some(Event::Progress { attempt, progress, checkpoint: job.checkpoint(), device_time })
     }
 }
 

@@ -1,7 +1,5 @@
 //! A task on the simulated device: so many pauses, and a result.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use likeness_shared::limits::{DEFAULT_INVERSION_STEPS, DEFAULT_PLACEHOLDER, DEFAULT_SAMPLER_STEPS};
 use likeness_shared::proto::{GenerationSpec, InversionSpec, Progress, start};
@@ -10,7 +8,7 @@ use super::artifacts;
 use super::config::SimulatedConfig;
 use super::state::State;
 use super::trouble::Trouble;
-use crate::engine::{DrawnPictures, Ending, Fault, Job, Order, Work};
+use crate::engine::{Class, Demand, DrawnPictures, Ending, Fault, Job, Order, Stage, Stepped, Work};
 
 /// What there is to make of the steps.
 enum Product {
@@ -19,8 +17,7 @@ enum Product {
 }
 
 /// A task under way.
-pub(super) struct SimulatedJob {
-    step_time: Duration,
+pub struct SimulatedJob {
     state: State,
     total: u32,
     trouble: Option<Trouble>,
@@ -53,7 +50,27 @@ impl SimulatedJob {
         let resumes = !checkpoint.is_empty() && matches!(product, Product::Person { .. });
         let state = if resumes { State::from_bytes(&checkpoint, total)? } else { State::new(&seed) };
         let trouble = trouble.filter(|trouble| trouble.happens_in(number, reseed));
-        Ok(Self { step_time: config.step_time, state, total, trouble, product })
+        Ok(Self { state, total, trouble, product })
+    }
+
+    fn learns(&self) -> bool {
+        matches!(self.product, Product::Person { .. })
+    }
+
+    /// Makes trouble, where it is time for it.
+    pub(super) fn strike(&self) -> Result<(), Fault> {
+        match self.trouble {
+            Some(trouble) if self.state.step < self.total => trouble.strike(self.state.step + 1),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the next step.
+    pub(super) fn step(&mut self) -> Stepped {
+        if self.state.step < self.total {
+            self.state.advance();
+        }
+        if self.state.step >= self.total { self.ending().map(Some) } else { Ok(None) }
     }
 
     fn ending(&self) -> Result<Ending, Fault> {
@@ -72,23 +89,14 @@ impl SimulatedJob {
 }
 
 impl Job for SimulatedJob {
-    fn advance(&mut self) -> Result<Option<Ending>, Fault> {
-        if self.state.step < self.total {
-            if let Some(trouble) = self.trouble {
-                trouble.strike(self.state.step + 1)?;
-            }
-            if !self.step_time.is_zero() {
-                std::thread::sleep(self.step_time);
-            }
-            self.state.advance();
-        }
-        let done = self.state.step >= self.total;
-        if done { self.ending().map(Some) } else { Ok(None) }
+    fn demand(&self) -> Demand {
+        let stage = if self.learns() { Stage::Train } else { Stage::Sample };
+        Demand { stage, class: Class::default(), rows: 1 }
     }
 
     fn progress(&self) -> Progress {
         let step = self.state.step;
-        let learns = matches!(self.product, Product::Person { .. });
+        let learns = self.learns();
         Progress {
             step,
             total_steps: self.total,
@@ -100,7 +108,7 @@ impl Job for SimulatedJob {
     }
 
     fn checkpoint(&self) -> Option<Bytes> {
-        matches!(self.product, Product::Person { .. }).then(|| self.state.to_bytes())
+        self.learns().then(|| self.state.to_bytes())
     }
 }
 

@@ -1,7 +1,7 @@
 //! A device that waits instead of computing: for load tests of a fleet, and for nothing else.
 //!
-//! It takes the same orders as a real device and obeys the same commands; only the work between them is a pause
-//! ([`SimulatedConfig::step_time`]) and a digest. What it makes is small but real: pictures are PNG files, learned
+//! It takes the same orders as a real device and obeys the same commands; only a pass is a pause
+//! ([`SimulatedConfig::step_time`]) and a digest for each task in it. What it makes is small but real: pictures are PNG files, learned
 //! people are person files, and both go the way of all results. A learned person depends on every step before it, so
 //! a step that was lost or made twice shows in the file.
 //!
@@ -19,7 +19,7 @@ mod trouble;
 pub use config::{SimulatedConfig, SimulatedConfigError};
 
 use crate::device::{DeviceProgram, LoadError, ModelInventory};
-use crate::engine::{Fault, Job, JobOpener, Order};
+use crate::engine::{Fault, Machine, Order, PassError, Stage, Stepped};
 use job::SimulatedJob;
 
 /// Stands for the digest of a model's files: a simulated model has none.
@@ -40,7 +40,7 @@ impl SimulatedDevice {
 }
 
 impl DeviceProgram for SimulatedDevice {
-    type Opener = Self;
+    type Machine = Self;
 
     fn load(&self) -> Result<(Self, Vec<ModelInventory>), LoadError> {
         let model = |name: &String| ModelInventory { name: name.clone(), digest: MODEL_DIGEST.to_owned() };
@@ -50,8 +50,23 @@ impl DeviceProgram for SimulatedDevice {
     }
 }
 
-impl JobOpener for SimulatedDevice {
-    fn open<'m>(&'m self, order: Order) -> Result<Box<dyn Job + 'm>, Fault> {
-        Ok(Box::new(SimulatedJob::open(&self.config, order)?))
+impl Machine for SimulatedDevice {
+    type Job<'m> = SimulatedJob;
+
+    fn open(&self, order: Order) -> Result<SimulatedJob, Fault> {
+        SimulatedJob::open(&self.config, order)
+    }
+
+    /// One pause for all of them, as on a device with room enough; troubles strike first.
+    fn pass(&self, _: Stage, jobs: &mut [&mut SimulatedJob], _: u32) -> Result<Vec<Stepped>, PassError> {
+        let struck: Vec<Result<(), Fault>> = jobs.iter().map(|job| job.strike()).collect();
+        if !self.config.step_time.is_zero() {
+            std::thread::sleep(self.config.step_time);
+        }
+        let step = |(job, struck): (&mut &mut SimulatedJob, Result<(), Fault>)| {
+            struck?;
+            job.step()
+        };
+        Ok(jobs.iter_mut().zip(struck).map(step).collect())
     }
 }

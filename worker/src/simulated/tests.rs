@@ -9,7 +9,7 @@ use likeness_shared::ids::{Fence, TaskId};
 use likeness_shared::proto::{GenerationSpec, InversionSpec, PhraseStart, Start, start};
 
 use super::*;
-use crate::engine::{Attempt, Blame, Ending, Work};
+use crate::engine::{Attempt, Blame, Ending, Job, Work};
 
 fn device(obey_faults: bool) -> SimulatedDevice {
     let config = SimulatedConfig { step_time: Duration::ZERO, obey_faults, ..SimulatedConfig::default() };
@@ -43,9 +43,13 @@ fn generation(prompt: &str) -> Work {
     Work::Generation { spec: Box::new(spec), people: Vec::new() }
 }
 
-fn run(job: &mut dyn Job) -> Result<Ending, Fault> {
+fn step(device: &SimulatedDevice, job: &mut SimulatedJob) -> Stepped {
+    device.pass(job.demand().stage, &mut [job], 1).unwrap().remove(0)
+}
+
+fn run(device: &SimulatedDevice, mut job: SimulatedJob) -> Result<Ending, Fault> {
     loop {
-        if let Some(ending) = job.advance()? {
+        if let Some(ending) = step(device, &mut job)? {
             return Ok(ending);
         }
     }
@@ -54,9 +58,9 @@ fn run(job: &mut dyn Job) -> Result<Ending, Fault> {
 #[test]
 fn pictures_are_real_and_one_a_seed() {
     let device = device(false);
-    let mut job = device.open(order(generation("a"), 1, Bytes::new())).unwrap();
+    let job = device.open(order(generation("a"), 1, Bytes::new())).unwrap();
     assert_eq!(job.progress().total_steps, 12);
-    let Ending::Drawn(drawn) = run(job.as_mut()).unwrap() else { panic!("no pictures") };
+    let Ending::Drawn(drawn) = run(&device, job).unwrap() else { panic!("no pictures") };
     let seeds: Vec<u64> = drawn.pictures.iter().map(|picture| picture.seed).collect();
     assert_eq!(seeds, [7, 8, 9]);
     for picture in &drawn.pictures {
@@ -71,14 +75,14 @@ fn a_resumed_inversion_learns_the_same_person_as_a_whole_one() {
     let learn = |checkpoint, stop_after: Option<u32>| {
         let mut job = device.open(order(inversion("a face"), 1, checkpoint)).unwrap();
         for _ in 0..stop_after.unwrap_or(0) {
-            assert!(job.advance().unwrap().is_none());
+            assert!(step(&device, &mut job).unwrap().is_none());
         }
         match stop_after {
             Some(steps) => {
                 assert_eq!(job.progress().step, steps);
                 (job.checkpoint().unwrap(), None)
             }
-            None => (Bytes::new(), Some(run(job.as_mut()).unwrap())),
+            None => (Bytes::new(), Some(run(&device, job).unwrap())),
         }
     };
     let file = |ending: Option<Ending>| match ending {
@@ -101,7 +105,7 @@ fn a_damaged_checkpoint_is_refused() {
 #[test]
 fn trouble_comes_only_where_it_is_allowed_and_in_the_attempts_it_is_for() {
     let troubled = |device: &SimulatedDevice, number| {
-        run(device.open(order(inversion("fault:oom@5x1"), number, Bytes::new())).unwrap().as_mut())
+        run(device, device.open(order(inversion("fault:oom@5x1"), number, Bytes::new())).unwrap())
     };
     let fault = troubled(&device(true), 1).unwrap_err();
     assert_eq!((fault.code.as_str(), fault.blame), ("device_out_of_memory", Blame::Worker));

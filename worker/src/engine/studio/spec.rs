@@ -7,7 +7,7 @@ use likeness_shared::proto::{
     self, GenerationSpec, InversionSpec, L2Mode as WireL2Mode, Sampler, parameterisation, start,
 };
 
-use super::order::Fault;
+use crate::engine::order::Fault;
 use crate::generation::{GenerationOptions, Person};
 use crate::inversion::parameterisation::{L2Mode, Parameterisation};
 use crate::inversion::start::FACE_PHRASE;

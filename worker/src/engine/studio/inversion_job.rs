@@ -1,24 +1,31 @@
 //! An inversion as the engine runs it: photos in (`intake`), their latents (`encode`), iterations (`train`), a
-//! person file out.
+//! person file out. What goes through the model goes there in a pass that other tasks share: this is what
+//! the task brings to it and what it makes of its part of the outcome.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use likeness_diffusion::person_file::{PersonFile, keys};
 use likeness_diffusion::picture::RgbPicture;
+use likeness_diffusion::schedule::NoiseSchedule;
+use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_faces::intake::{Photo, PhotoLimits, PhotoRefused, PhotoSet, RgbPixels, read_photo};
 use likeness_shared::ids::TaskId;
 use likeness_shared::limits::DEFAULT_PLACEHOLDER;
 use likeness_shared::proto::{InversionSpec, Progress};
 use sha2::{Digest, Sha256};
 
-use super::job::Job;
-use super::order::{Ending, Fault, LearnedPerson};
-use super::spec;
-use super::studio::LoadedModel;
-use crate::inversion::latents::{PhotoLatents, encode_photo};
+use super::{LoadedModel, spec};
+use crate::engine::machine::{Class, Demand, Stage, Stepped};
+use crate::engine::order::{Ending, Fault, LearnedPerson};
+use crate::inversion::latents::{LatentsError, PhotoLatents, PhotoToEncode};
 use crate::inversion::parameterisation::Parameterisation;
+use crate::inversion::training_pass::RowOutcome;
+use crate::inversion::training_step::TrainingBatch;
 use crate::inversion::{Checkpoint, Inversion, InversionError, InversionOptions, Start, photos_digest};
+
+/// Photos that a task sends through the VAE at once.
+const ENCODED_AT_ONCE: usize = 4;
 
 /// What is under way.
 enum Phase<'m> {
@@ -35,9 +42,17 @@ pub(super) struct Resumed {
     pub(super) reseed: u32,
 }
 
+/// What an iteration brings to a pass.
+pub(super) struct NextStep<'a> {
+    pub(super) schedule: &'a NoiseSchedule,
+    pub(super) batch: TrainingBatch,
+    pub(super) vectors: Vec<Vec<f32>>,
+}
+
 /// An inversion under way.
-pub(super) struct InversionJob<'m> {
+pub struct InversionJob<'m> {
     model: &'m LoadedModel,
+    class: Class,
     task: TaskId,
     spec: InversionSpec,
     options: InversionOptions,
@@ -48,7 +63,7 @@ pub(super) struct InversionJob<'m> {
 
 impl<'m> InversionJob<'m> {
     pub(super) fn open(
-        model: &'m LoadedModel,
+        (number, model): (usize, &'m LoadedModel),
         task: TaskId,
         spec: InversionSpec,
         photos: Vec<Bytes>,
@@ -67,7 +82,8 @@ impl<'m> InversionJob<'m> {
             return Err(Fault::lasting("bad_options", message));
         }
         let phase = Phase::Intake { waiting: photos.into(), taken: Vec::new(), refused: Vec::new() };
-        Ok(Self { model, task, spec, options, start, checkpoint, phase })
+        let class = Class { model: number, size: (width, height) };
+        Ok(Self { model, class, task, spec, options, start, checkpoint, phase })
     }
 
     fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Inversion<'m>, Fault> {
@@ -136,47 +152,92 @@ impl<'m> InversionJob<'m> {
     }
 }
 
-impl Job for InversionJob<'_> {
-    fn advance(&mut self) -> Result<Option<Ending>, Fault> {
-        match &mut self.phase {
-            Phase::Intake { waiting, taken, refused } => match waiting.pop_front() {
-                Some(file) => match read_photo(&file, &PhotoLimits::default()) {
-                    Ok(photo) => taken.push(photo),
-                    Err(refusal) => refused.push(refusal.at(taken.len() + refused.len())),
-                },
-                None => {
-                    let photos = std::mem::take(taken);
-                    let (side, _) = self.model.diffusion.native_size();
-                    let photos = squares(photos, std::mem::take(refused), side)?;
-                    self.phase = Phase::Encode { photos, latents: Vec::new() };
-                }
-            },
-            Phase::Encode { photos, latents } => match photos.get(latents.len()) {
-                Some(photo) => {
-                    let encoded =
-                        encode_photo(&self.model.diffusion, latents.len(), photo, self.options.flip);
-                    latents.push(encoded.map_err(|error| fault(error.into()))?);
-                }
-                None => {
-                    let (photos, latents) = (std::mem::take(photos), std::mem::take(latents));
-                    self.phase = Phase::Train(Box::new(self.begin(&photos, latents)?));
-                }
-            },
-            Phase::Train(inversion) => {
-                if !inversion.is_finished() {
-                    inversion.step().map_err(fault)?;
-                }
-                if let Phase::Train(inversion) = &self.phase
-                    && inversion.is_finished()
-                {
-                    return Ok(Some(Ending::Learned(self.person(inversion)?)));
-                }
+impl<'m> InversionJob<'m> {
+    pub(super) fn demand(&self) -> Demand {
+        let (stage, rows) = match &self.phase {
+            Phase::Intake { .. } => (Stage::Intake, 1),
+            Phase::Encode { .. } => {
+                let rows_each = if self.options.flip { 2 } else { 1 };
+                (Stage::Encode, self.photos_to_encode().len() as u32 * rows_each)
             }
+            Phase::Train(inversion) => (Stage::Train, inversion.rows()),
+        };
+        Demand { stage, class: self.class, rows: rows.max(1) }
+    }
+
+    pub(super) fn diffusion(&self) -> &'m StableDiffusion {
+        &self.model.diffusion
+    }
+
+    /// Reads the next photo. After the last one every photo is cut, or every refusal told.
+    pub(super) fn take_in(&mut self) -> Stepped {
+        let Phase::Intake { waiting, taken, refused } = &mut self.phase else { return Ok(None) };
+        if let Some(file) = waiting.pop_front() {
+            match read_photo(&file, &PhotoLimits::default()) {
+                Ok(photo) => taken.push(photo),
+                Err(refusal) => refused.push(refusal.at(taken.len() + refused.len())),
+            }
+        }
+        if waiting.is_empty() {
+            let (photos, refused) = (std::mem::take(taken), std::mem::take(refused));
+            let (side, _) = self.model.diffusion.native_size();
+            self.phase = Phase::Encode { photos: squares(photos, refused, side)?, latents: Vec::new() };
         }
         Ok(None)
     }
 
-    fn progress(&self) -> Progress {
+    /// The next photos for the VAE.
+    pub(super) fn photos_to_encode(&self) -> Vec<PhotoToEncode<'_>> {
+        let Phase::Encode { photos, latents } = &self.phase else { return Vec::new() };
+        let flip = self.options.flip;
+        let photo = |(index, photo)| PhotoToEncode { index, photo, flip };
+        photos.iter().enumerate().skip(latents.len()).take(ENCODED_AT_ONCE).map(photo).collect()
+    }
+
+    /// What the VAE has made of them. After the last one training begins.
+    pub(super) fn encoded(&mut self, encoded: Vec<Result<PhotoLatents, LatentsError>>) -> Stepped {
+        let Phase::Encode { photos, latents } = &mut self.phase else { return Ok(None) };
+        for photo in encoded {
+            latents.push(photo.map_err(|error| fault(error.into()))?);
+        }
+        if latents.len() < photos.len() {
+            return Ok(None);
+        }
+        let (photos, latents) = (std::mem::take(photos), std::mem::take(latents));
+        let inversion = self.begin(&photos, latents)?;
+        let ending = self.ending(&inversion)?;
+        self.phase = Phase::Train(Box::new(inversion));
+        Ok(ending)
+    }
+
+    /// The next iteration's part of a pass.
+    pub(super) fn next_step(&self) -> Result<NextStep<'_>, Fault> {
+        let Phase::Train(inversion) = &self.phase else {
+            return Err(Fault::passing("internal", "the task is not in training"));
+        };
+        let batch = inversion.next_batch().map_err(fault)?;
+        Ok(NextStep { schedule: inversion.schedule(), batch, vectors: inversion.vectors() })
+    }
+
+    /// Ends the iteration with its rows' outcome.
+    pub(super) fn trained(&mut self, rows: &[RowOutcome]) -> Stepped {
+        let Phase::Train(inversion) = &mut self.phase else { return Ok(None) };
+        inversion.absorb(rows).map_err(fault)?;
+        match &self.phase {
+            Phase::Train(inversion) => self.ending(inversion),
+            _ => Ok(None),
+        }
+    }
+
+    /// The person, once all iterations are made.
+    fn ending(&self, inversion: &Inversion<'m>) -> Stepped {
+        if !inversion.is_finished() {
+            return Ok(None);
+        }
+        self.person(inversion).map(|person| Some(Ending::Learned(person)))
+    }
+
+    pub(super) fn progress(&self) -> Progress {
         // Before training a resumed task stands where its checkpoint was taken: a task's step never falls.
         let resumed_step = Checkpoint::peek_step(&self.checkpoint).unwrap_or(0);
         let total_steps = self.options.steps;
@@ -198,7 +259,7 @@ impl Job for InversionJob<'_> {
         Progress { step, total_steps, phase: phase.to_owned(), ..Progress::default() }
     }
 
-    fn checkpoint(&self) -> Option<Bytes> {
+    pub(super) fn checkpoint(&self) -> Option<Bytes> {
         match &self.phase {
             Phase::Train(inversion) => inversion.checkpoint().ok().map(Bytes::from),
             _ if self.checkpoint.is_empty() => None,
@@ -248,7 +309,7 @@ fn refusal(refused: &[PhotoRefused]) -> Fault {
 
 /// A checkpoint that does not fit may fit another worker, a loss that is not a number may come of the device, and
 /// internal errors are the device's; the rest would come again.
-fn fault(error: InversionError) -> Fault {
+pub(super) fn fault(error: InversionError) -> Fault {
     let code = error.code();
     match code {
         "nan_loss" | "bad_checkpoint" | "internal" => Fault::passing(code, error),

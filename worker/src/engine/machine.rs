@@ -1,0 +1,111 @@
+//! What the engine knows of a task and of the device: which stage a task is in, how many rows it has there, and how to
+//! make a pass for several at once.
+
+use bytes::Bytes;
+use likeness_shared::proto::Progress;
+
+use super::order::{Ending, Fault, Order};
+
+/// What kind of work a task wants next. Tasks in the same stage can share a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Photos are read and cut, on the host.
+    Intake,
+    /// Photos go through the VAE's encoder.
+    Encode,
+    /// A training iteration: forward and backward to the vectors.
+    Train,
+    /// A prompt goes through the text encoder.
+    Prompt,
+    /// A sampler step: forward, in guidance pairs.
+    Sample,
+    /// Latents go through the VAE's decoder.
+    Decode,
+}
+
+/// Who waits for a task: the two sides share the device by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Inversions, which take minutes.
+    Learning,
+    /// Generations, in front of which somebody sits.
+    Drawing,
+}
+
+impl Stage {
+    /// The side that a stage belongs to.
+    #[must_use]
+    pub fn side(self) -> Side {
+        match self {
+            Self::Intake | Self::Encode | Self::Train => Side::Learning,
+            Self::Prompt | Self::Sample | Self::Decode => Side::Drawing,
+        }
+    }
+}
+
+/// What has to agree for rows to share a pass: the model and the picture's size. Every class costs kernels tuned for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Class {
+    /// Which of the worker's models.
+    pub model: usize,
+    /// Width and height in pixels.
+    pub size: (u32, u32),
+}
+
+/// What a task wants of the device next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Which kind of work.
+    pub stage: Stage,
+    /// With whom it can be done together.
+    pub class: Class,
+    /// Rows of one step; at least 1.
+    pub rows: u32,
+}
+
+/// A task under way, made of steps.
+pub trait Job {
+    /// What the next step needs.
+    fn demand(&self) -> Demand;
+
+    /// Where it is: steps made and in all, phase, loss. The rate is filled in by the engine.
+    fn progress(&self) -> Progress;
+
+    /// The state to resume from on another worker, where there is one.
+    fn checkpoint(&self) -> Option<Bytes>;
+}
+
+/// What a step of one task led to: an ending, or nothing yet.
+pub type Stepped = Result<Option<Ending>, Fault>;
+
+/// A pass that was not made; no task has changed.
+#[derive(Debug)]
+pub enum PassError {
+    /// The device has not the memory for so many rows.
+    OutOfMemory,
+    /// Something about the members, or one of them.
+    Failed(Fault),
+}
+
+/// The device with what is loaded on it.
+pub trait Machine {
+    /// A task on it.
+    type Job<'m>: Job
+    where
+        Self: 'm;
+
+    /// Checks an order and prepares its job without working on the device for long.
+    fn open<'m>(&'m self, order: Order) -> Result<Self::Job<'m>, Fault>;
+
+    /// Makes one step of each job in one pass, at most `most_rows` rows at a time. All jobs demand the same stage and class.
+    /// What a step leads to does not depend on the other jobs. The outcomes come in the order of the jobs.
+    ///
+    /// # Errors
+    /// [`PassError`] where no step was made of any of them.
+    fn pass<'m>(
+        &'m self,
+        stage: Stage,
+        jobs: &mut [&mut Self::Job<'m>],
+        most_rows: u32,
+    ) -> Result<Vec<Stepped>, PassError>;
+}

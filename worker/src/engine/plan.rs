@@ -1,0 +1,159 @@
+//! Whose turn it is: which side, which task leads, and who else fits into its pass.
+//!
+//! The two sides share the device by time: each has a clock that runs by its passes' time over its share, and the one that
+//! is behind goes next. Within a side every task has such a clock too; the one that is furthest behind leads, and the
+//! pass is filled with others that can share it, in the same order, until it has its best size. So everybody gets on
+//! at the same pace, in passes that are as full as the device likes them, and nobody waits for a cohort to form or to end.
+//! A side or a task that was away comes back at the others' time: it has saved nothing up and owes nothing.
+
+use std::time::Duration;
+
+use super::batch_sizes::BatchSizes;
+use super::machine::{Class, Demand, Side, Stage};
+
+/// A task that could be in the next pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    /// Its place among the live tasks, in the order in which they joined.
+    pub(super) place: usize,
+    /// What it wants.
+    pub(super) demand: Demand,
+    /// Its clock.
+    pub(super) clock: f64,
+    /// A pass that it was in failed: it goes alone, so that only the guilty one fails.
+    pub(super) alone: bool,
+}
+
+/// One pass.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pass {
+    pub(super) stage: Stage,
+    pub(super) class: Class,
+    /// Places of the members, and each one's rows; the leader first.
+    pub(super) members: Vec<(usize, u32)>,
+    /// Rows that may be on the device at once.
+    pub(super) most_rows: u32,
+}
+
+impl Pass {
+    pub(super) fn rows(&self) -> u32 {
+        self.members.iter().map(|(_, rows)| rows).sum()
+    }
+
+    /// What a member pays of the pass's time: rows cost the same whosesoever they are.
+    pub(super) fn share(&self, rows: u32, took: Duration) -> Duration {
+        took.mul_f64(f64::from(rows) / f64::from(self.rows().max(1)))
+    }
+}
+
+/// The clocks of the sides and the sizes of passes.
+#[derive(Debug)]
+pub(super) struct Planner {
+    drawing_share: f64,
+    learning: SideClock,
+    drawing: SideClock,
+    pub(super) sizes: BatchSizes,
+}
+
+#[derive(Debug, Default)]
+struct SideClock {
+    time: f64,
+    /// The clock of the last leader: where a task begins that joins.
+    floor: f64,
+    active: bool,
+}
+
+impl Planner {
+    /// `drawing_share` is what generations get of the device's time where inversions want it too, between 0 and 1.
+    pub(super) fn new(drawing_share: f64, longest_pass: Duration) -> Self {
+        let (learning, drawing) = (SideClock::default(), SideClock::default());
+        Self { drawing_share, learning, drawing, sizes: BatchSizes::new(longest_pass) }
+    }
+
+    /// The clock of a task that joins, or comes back, with a clock of its own.
+    pub(super) fn clock_at_joining(&self, side: Side, own: f64) -> f64 {
+        self.side(side).floor.max(own)
+    }
+
+    /// The next pass; `None` where nobody wants anything. Candidates come in the order in which they joined.
+    pub(super) fn plan(&mut self, candidates: &[Candidate]) -> Option<Pass> {
+        let side = self.next_side(candidates)?;
+        let mut waiting: Vec<&Candidate> =
+            candidates.iter().filter(|candidate| candidate.demand.stage.side() == side).collect();
+        // stable: those with equal clocks stay in the order in which they joined
+        waiting.sort_by(|a, b| a.clock.total_cmp(&b.clock));
+        let leader = **waiting.first()?;
+        let Demand { stage, class, .. } = leader.demand;
+        self.side_mut(side).floor = leader.clock;
+
+        let best = self.sizes.best(stage, class);
+        let mut pass = Pass { stage, class, members: Vec::new(), most_rows: self.sizes.limit(stage, class) };
+        for candidate in waiting {
+            let Demand { rows, .. } = candidate.demand;
+            let is_leader = candidate.place == leader.place;
+            let shares = (candidate.demand.stage, candidate.demand.class) == (stage, class)
+                && !leader.alone
+                && !candidate.alone
+                && pass.rows() + rows <= best;
+            if is_leader || shares {
+                pass.members.push((candidate.place, rows));
+            }
+        }
+        Some(pass)
+    }
+
+    /// The pass has been made, in this time.
+    pub(super) fn made(&mut self, pass: &Pass, took: Duration) {
+        self.sizes.measured(pass.stage, pass.class, pass.rows().min(pass.most_rows.max(1)), took);
+        self.spent(pass.stage.side(), took);
+    }
+
+    /// The side has had the device for so long, whatever came of it.
+    pub(super) fn spent(&mut self, side: Side, took: Duration) {
+        let share = match side {
+            Side::Drawing => self.drawing_share,
+            Side::Learning => 1.0 - self.drawing_share,
+        };
+        self.side_mut(side).time += took.as_secs_f64() / share;
+    }
+
+    /// The side that is behind; drawing where they are level, for somebody waits.
+    fn next_side(&mut self, candidates: &[Candidate]) -> Option<Side> {
+        for side in [Side::Drawing, Side::Learning] {
+            let wants = candidates.iter().any(|candidate| candidate.demand.stage.side() == side);
+            let others_time = self.side(other(side)).time;
+            let clock = self.side_mut(side);
+            if wants && !clock.active {
+                clock.time = clock.time.max(others_time);
+            }
+            clock.active = wants;
+        }
+        match (self.drawing.active, self.learning.active) {
+            (true, true) if self.drawing.time <= self.learning.time => Some(Side::Drawing),
+            (true, false) => Some(Side::Drawing),
+            (_, true) => Some(Side::Learning),
+            (false, false) => None,
+        }
+    }
+
+    fn side(&self, side: Side) -> &SideClock {
+        match side {
+            Side::Learning => &self.learning,
+            Side::Drawing => &self.drawing,
+        }
+    }
+
+    fn side_mut(&mut self, side: Side) -> &mut SideClock {
+        match side {
+            Side::Learning => &mut self.learning,
+            Side::Drawing => &mut self.drawing,
+        }
+    }
+}
+
+fn other(side: Side) -> Side {
+    match side {
+        Side::Learning => Side::Drawing,
+        Side::Drawing => Side::Learning,
+    }
+}

@@ -1,0 +1,112 @@
+//! The loaded models of this worker, the jobs that are opened on them, and the passes that take many jobs a step further.
+
+mod generation_job;
+mod guard;
+mod inversion_job;
+mod passes;
+mod spec;
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use likeness_diffusion::stable_diffusion::StableDiffusion;
+use likeness_shared::proto::Progress;
+
+use super::machine::{Demand, Job, Machine, PassError, Stage, Stepped};
+use super::order::{Fault, Order, Work};
+use generation_job::GenerationJob;
+use inversion_job::{InversionJob, Resumed};
+
+/// A model on the device.
+pub struct LoadedModel {
+    /// The name that tasks ask for.
+    pub name: String,
+    /// sha256 over its files.
+    pub digest: String,
+    /// Where its files are.
+    pub folder: PathBuf,
+    /// The model.
+    pub diffusion: StableDiffusion,
+}
+
+/// Opens inversions and generations on the models of this worker.
+pub struct Studio {
+    /// The models, the default one first.
+    pub models: Vec<LoadedModel>,
+}
+
+/// A task of one of the two kinds.
+pub enum StudioJob<'m> {
+    /// Photos to a person.
+    Inversion(Box<InversionJob<'m>>),
+    /// A prompt to pictures.
+    Generation(Box<GenerationJob<'m>>),
+}
+
+impl Studio {
+    /// The model of this name, and which one it is.
+    fn model(&self, name: &str) -> Result<(usize, &LoadedModel), Fault> {
+        let found = match name {
+            "" => self.models.first().map(|model| (0, model)),
+            name => self.models.iter().enumerate().find(|(_, model)| model.name == name),
+        };
+        found.ok_or_else(|| {
+            let known: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
+            let message = format!("this worker has no model {name:?}: it has {}", known.join(", "));
+            Fault::lasting("model_unknown", message)
+        })
+    }
+}
+
+impl Machine for Studio {
+    type Job<'m> = StudioJob<'m>;
+
+    fn open<'m>(&'m self, order: Order) -> Result<StudioJob<'m>, Fault> {
+        let Order { attempt, reseed, work, checkpoint, .. } = order;
+        Ok(match work {
+            Work::Inversion { spec, photos, start_file } => {
+                let model = self.model(&spec.model)?;
+                let resumed = Resumed { checkpoint, reseed };
+                let job =
+                    InversionJob::open(model, attempt.task, *spec, photos, start_file.as_deref(), resumed)?;
+                StudioJob::Inversion(Box::new(job))
+            }
+            Work::Generation { spec, people } => {
+                let model = self.model(&spec.model)?;
+                StudioJob::Generation(Box::new(GenerationJob::open(model, &spec, people)?))
+            }
+        })
+    }
+
+    fn pass<'m>(
+        &'m self,
+        stage: Stage,
+        jobs: &mut [&mut StudioJob<'m>],
+        most_rows: u32,
+    ) -> Result<Vec<Stepped>, PassError> {
+        guard::memory(|| passes::make(stage, jobs, most_rows as usize))
+    }
+}
+
+impl Job for StudioJob<'_> {
+    fn demand(&self) -> Demand {
+        match self {
+            Self::Inversion(job) => job.demand(),
+            Self::Generation(job) => job.demand(),
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        match self {
+            Self::Inversion(job) => job.progress(),
+            Self::Generation(job) => job.progress(),
+        }
+    }
+
+    fn checkpoint(&self) -> Option<Bytes> {
+        match self {
+            Self::Inversion(job) => job.checkpoint(),
+            Self::Generation(_) => None,
+        }
+    }
+}

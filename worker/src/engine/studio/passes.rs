@@ -1,0 +1,99 @@
+//! One pass for jobs that are in the same stage: what each brings is gathered, the model is gone through once, and each
+//! gets back what is its own. Until then no job has changed.
+
+use super::StudioJob;
+use super::generation_job::{self, GenerationJob};
+use super::inversion_job::{self, InversionJob};
+use crate::engine::machine::{PassError, Stage, Stepped};
+use crate::engine::order::Fault;
+use crate::generation::{TextToImage, decode_pass, sample_pass};
+use crate::inversion::latents::{PhotoToEncode, encode_pass};
+use crate::inversion::training_pass::{Member, Want, training_pass};
+
+/// Makes one step of each job.
+pub(super) fn make(
+    stage: Stage,
+    jobs: &mut [&mut StudioJob<'_>],
+    most_rows: usize,
+) -> Result<Vec<Stepped>, PassError> {
+    match stage {
+        Stage::Intake => Ok(inversions(jobs)?.into_iter().map(InversionJob::take_in).collect()),
+        Stage::Encode => encode(inversions(jobs)?, most_rows),
+        Stage::Train => train(inversions(jobs)?, most_rows),
+        Stage::Prompt => Ok(generations(jobs)?.into_iter().map(GenerationJob::read_prompt).collect()),
+        Stage::Sample => sample(generations(jobs)?, most_rows),
+        Stage::Decode => decode(generations(jobs)?, most_rows),
+    }
+}
+
+fn encode(mut jobs: Vec<&mut InversionJob<'_>>, most_rows: usize) -> Result<Vec<Stepped>, PassError> {
+    let Some(model) = jobs.first().map(|job| job.diffusion()) else { return Ok(Vec::new()) };
+    let photos: Vec<Vec<PhotoToEncode<'_>>> = jobs.iter().map(|job| job.photos_to_encode()).collect();
+    let counts: Vec<usize> = photos.iter().map(Vec::len).collect();
+    let mut encoded = encode_pass(model, &photos.concat(), most_rows).into_iter();
+    let step = |(job, count): (&mut &mut InversionJob<'_>, usize)| {
+        job.encoded(encoded.by_ref().take(count).collect())
+    };
+    Ok(jobs.iter_mut().zip(counts).map(step).collect())
+}
+
+fn train(mut jobs: Vec<&mut InversionJob<'_>>, most_rows: usize) -> Result<Vec<Stepped>, PassError> {
+    let Some(model) = jobs.first().map(|job| job.diffusion()) else { return Ok(Vec::new()) };
+    let steps = jobs.iter().map(|job| job.next_step()).collect::<Result<Vec<_>, _>>();
+    let steps = steps.map_err(PassError::Failed)?;
+    let Some(schedule) = steps.first().map(|step| step.schedule) else { return Ok(Vec::new()) };
+    let members: Vec<Member<'_>> =
+        steps.iter().map(|step| Member { batch: &step.batch, vectors: &step.vectors }).collect();
+    let rows = training_pass(model, schedule, &members, Want::Gradients, most_rows);
+    let rows = rows.map_err(|error| PassError::Failed(inversion_job::fault(error.into())))?;
+    Ok(jobs.iter_mut().zip(&rows).map(|(job, rows)| job.trained(rows)).collect())
+}
+
+fn sample(mut jobs: Vec<&mut GenerationJob<'_>>, most_rows: usize) -> Result<Vec<Stepped>, PassError> {
+    let Some(model) = jobs.first().map(|job| job.diffusion()) else { return Ok(Vec::new()) };
+    let mut pictures: Vec<&mut TextToImage<'_>> = Vec::new();
+    for job in &mut jobs {
+        pictures.extend(job.under_way_mut());
+    }
+    sample_pass(model, &mut pictures, most_rows)
+        .map_err(|error| PassError::Failed(generation_job::fault(error)))?;
+    Ok(jobs.iter().map(|_| Ok(None)).collect())
+}
+
+fn decode(mut jobs: Vec<&mut GenerationJob<'_>>, most_rows: usize) -> Result<Vec<Stepped>, PassError> {
+    let Some(model) = jobs.first().map(|job| job.diffusion()) else { return Ok(Vec::new()) };
+    let decoded = {
+        let pictures: Vec<&TextToImage<'_>> = jobs.iter().flat_map(|job| job.under_way()).collect();
+        decode_pass(model, &pictures, most_rows)
+    };
+    let mut decoded = decoded.map_err(|error| PassError::Failed(generation_job::fault(error)))?.into_iter();
+    let step = |job: &mut &mut GenerationJob<'_>| {
+        let count = job.under_way().len();
+        job.decoded(decoded.by_ref().take(count).collect())
+    };
+    Ok(jobs.iter_mut().map(step).collect())
+}
+
+fn inversions<'a, 'm>(
+    jobs: &'a mut [&mut StudioJob<'m>],
+) -> Result<Vec<&'a mut InversionJob<'m>>, PassError> {
+    let inversion = |job: &'a mut &mut StudioJob<'m>| match &mut **job {
+        StudioJob::Inversion(job) => Some(&mut **job),
+        StudioJob::Generation(_) => None,
+    };
+    jobs.iter_mut().map(inversion).collect::<Option<_>>().ok_or_else(mixed)
+}
+
+fn generations<'a, 'm>(
+    jobs: &'a mut [&mut StudioJob<'m>],
+) -> Result<Vec<&'a mut GenerationJob<'m>>, PassError> {
+    let generation = |job: &'a mut &mut StudioJob<'m>| match &mut **job {
+        StudioJob::Generation(job) => Some(&mut **job),
+        StudioJob::Inversion(_) => None,
+    };
+    jobs.iter_mut().map(generation).collect::<Option<_>>().ok_or_else(mixed)
+}
+
+fn mixed() -> PassError {
+    PassError::Failed(Fault::passing("internal", "inversions and generations cannot share a pass"))
+}
