@@ -4,6 +4,7 @@
 //! is behind goes next. Within a side every task has such a clock too; the one that is furthest behind leads, and the
 //! pass is filled with others that can share it, in the same order, until it has its best size. So everybody gets on
 //! at the same pace, in passes that are as full as the device likes them, and nobody waits for a cohort to form or to end.
+//! Small tasks fit where large ones do not: they may get ahead by the longest pass's time, no further.
 //! A side or a task that was away comes back at the others' time: it has saved nothing up and owes nothing.
 
 use std::time::Duration;
@@ -50,6 +51,8 @@ impl Pass {
 #[derive(Debug)]
 pub(super) struct Planner {
     drawing_share: f64,
+    /// Seconds that a task may be ahead of the leader and still fill up its pass.
+    lead: f64,
     learning: SideClock,
     drawing: SideClock,
     pub(super) sizes: BatchSizes,
@@ -67,7 +70,8 @@ impl Planner {
     /// `drawing_share` is what generations get of the device's time where inversions want it too, between 0 and 1.
     pub(super) fn new(drawing_share: f64, longest_pass: Duration) -> Self {
         let (learning, drawing) = (SideClock::default(), SideClock::default());
-        Self { drawing_share, learning, drawing, sizes: BatchSizes::new(longest_pass) }
+        let (lead, sizes) = (longest_pass.as_secs_f64(), BatchSizes::new(longest_pass));
+        Self { drawing_share, lead, learning, drawing, sizes }
     }
 
     /// The clock of a task that joins, or comes back, with a clock of its own.
@@ -94,6 +98,7 @@ impl Planner {
             let shares = (candidate.demand.stage, candidate.demand.class) == (stage, class)
                 && !leader.alone
                 && !candidate.alone
+                && candidate.clock <= leader.clock + self.lead
                 && pass.rows() + rows <= best;
             if is_leader || shares {
                 pass.members.push((candidate.place, rows));
@@ -157,3 +162,6 @@ fn other(side: Side) -> Side {
         Side::Drawing => Side::Learning,
     }
 }
+
+#[cfg(test)]
+mod tests;

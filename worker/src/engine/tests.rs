@@ -271,3 +271,98 @@ fn a_second_start_of_the_same_attempt_is_refused() {
     assert!(matches!(engine.ending(), (who, Ending::Cancelled) if who == attempt));
     engine.stop();
 }
+
+/// A device for so many rows; a task whose seed is 13 breaks every pass that it is in.
+struct Tight {
+    rows: u32,
+    tried: std::sync::Mutex<Vec<(usize, u32)>>,
+}
+
+impl Machine for Tight {
+    type Job<'m> = Counter;
+
+    fn open(&self, order: Order) -> Result<Counter, Fault> {
+        Counters.open(order)
+    }
+
+    fn pass(
+        &self,
+        stage: Stage,
+        jobs: &mut [&mut Counter],
+        most_rows: u32,
+    ) -> Result<Vec<Stepped>, PassError> {
+        self.tried.lock().unwrap().push((jobs.len(), most_rows));
+        if jobs.iter().any(|job| job.last == 13) {
+            return Err(PassError::Failed(Fault::lasting("bad_batch", "thirteen")));
+        }
+        if (jobs.len() as u32).min(most_rows) > self.rows {
+            return Err(PassError::OutOfMemory);
+        }
+        Counters.pass(stage, jobs, most_rows)
+    }
+}
+
+/// Runs tasks that count to these numbers, all there from the start, and gives how each ended.
+fn run_tight(machine: &Tight, lasts: &[u64]) -> Vec<Ending> {
+    let (commands, mut queue) = mpsc::channel(64);
+    let (event_queue, mut events) = mpsc::channel(1024);
+    let order = |last: &u64| {
+        let spec = InversionSpec { seed: *last, ..InversionSpec::default() };
+        let work = Work::Inversion { spec: Box::new(spec), photos: vec![], start_file: None };
+        let attempt = Attempt { task: TaskId::generate(), fence: Fence(1) };
+        Order { attempt, number: 1, reseed: 0, work, checkpoint: bytes::Bytes::new() }
+    };
+    let orders: Vec<Order> = lasts.iter().map(order).collect();
+    let attempts: Vec<Attempt> = orders.iter().map(|order| order.attempt).collect();
+    orders.into_iter().for_each(|order| commands.blocking_send(Command::Join(Box::new(order))).unwrap());
+    let mut ended = std::collections::HashMap::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            run::<_, Event>(
+                machine,
+                &mut queue,
+                &event_queue,
+                &LiveAttempts::default(),
+                EngineOptions::default(),
+            );
+        });
+        while ended.len() < attempts.len() {
+            if let Some(Event::Ended { attempt, ending, .. }) = events.blocking_recv() {
+                ended.insert(attempt, ending);
+            }
+        }
+        drop(commands);
+    });
+    attempts.iter().map(|attempt| ended.remove(attempt).unwrap()).collect()
+}
+
+#[test]
+fn a_device_that_runs_out_of_memory_gets_smaller_passes_and_no_task_fails() {
+    let machine = Tight { rows: 3, tried: std::sync::Mutex::default() };
+    let endings = run_tight(&machine, &[20; 8]);
+    assert!(endings.iter().all(|ending| matches!(ending, Ending::Drawn(_))), "{endings:?}");
+    let tried = machine.tried.into_inner().unwrap();
+    let too_many = tried.iter().filter(|(jobs, most_rows)| (*jobs as u32).min(*most_rows) > 3).count();
+    assert_eq!(too_many, 2, "from 8 to 4 to 2, and never again: {tried:?}");
+}
+
+#[test]
+fn a_device_without_room_for_one_row_is_the_workers_fault() {
+    let endings = run_tight(&Tight { rows: 0, tried: std::sync::Mutex::default() }, &[5, 5]);
+    for ending in endings {
+        let Ending::Failed(fault) = ending else { panic!("{ending:?}") };
+        assert_eq!((fault.code.as_str(), fault.blame), ("device_oom", Blame::Worker));
+    }
+}
+
+#[test]
+fn only_the_member_that_breaks_a_pass_fails() {
+    let endings = run_tight(&Tight { rows: 8, tried: std::sync::Mutex::default() }, &[5, 13, 7, 20]);
+    for (place, ending) in endings.iter().enumerate() {
+        match ending {
+            Ending::Failed(fault) => assert_eq!((place, fault.code.as_str()), (1, "bad_batch")),
+            Ending::Drawn(_) => assert_ne!(place, 1),
+            other => panic!("{other:?}"),
+        }
+    }
+}

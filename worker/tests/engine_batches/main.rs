@@ -1,0 +1,165 @@
+//! What a task makes does not depend on its company: who shares its passes, who joins and leaves, whether it is moved.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(missing_docs, unreachable_pub, reason = "a test's own helpers")]
+#![allow(clippy::print_stdout, reason = "measured differences are for whoever runs the test")]
+
+mod driving;
+#[path = "../support/mod.rs"]
+mod support;
+mod tasks;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use likeness_shared::ids::{Fence, TaskId};
+use likeness_worker::engine::{Attempt, Command, Ending, Order, Studio};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use driving::Engine;
+use tasks::{Product, diverging, generation, inversion, studio};
+
+/// What the task makes with the engine to itself.
+fn alone(studio: &Arc<Studio>, order: &Order) -> Product {
+    let mut engine = Engine::start(studio);
+    engine.join(order.clone());
+    engine.finish();
+    Product::of(&engine.ended[&order.attempt])
+}
+
+fn assert_equal(what: &Order, found: &Product, expected: &Product) -> f64 {
+    let difference = found.difference(expected);
+    assert!(difference <= expected.tolerance(), "{:?} differs by {difference:e}", what.work);
+    difference
+}
+
+/// A task that the scenario moves, stops, or leaves in peace.
+struct Part {
+    order: Order,
+    joined: bool,
+    cancelled: bool,
+}
+
+/// Everything that can happen to tasks happens at random moments, on two engines: joins, cancels, pauses, moves.
+#[test]
+fn a_task_makes_the_same_in_any_company() {
+    let studio = studio();
+    let orders: Vec<Order> = (0..7).map(inversion).chain((0..5).map(generation)).collect();
+    let expected: HashMap<TaskId, Product> =
+        orders.iter().map(|order| (order.attempt.task, alone(&studio, order))).collect();
+    let (mut moves, mut compared, mut largest) = (0, 0, 0.0_f64);
+    for seed in 0..6 {
+        let mut chance = SmallRng::seed_from_u64(seed);
+        let mut engines = [Engine::start(&studio), Engine::start(&studio)];
+        let mut parts: Vec<Part> = orders
+            .iter()
+            .map(|order| Part { order: order.clone(), joined: false, cancelled: false })
+            .collect();
+        let mut paused: Vec<(usize, Attempt)> = Vec::new();
+        loop {
+            let waiting: Vec<usize> = (0..parts.len()).filter(|part| !parts[*part].joined).collect();
+            let busy: Vec<usize> = (0..2).filter(|engine| !engines[*engine].live.is_empty()).collect();
+            if waiting.is_empty() && busy.is_empty() {
+                break;
+            }
+            if !waiting.is_empty() && (busy.is_empty() || chance.random_bool(0.3)) {
+                let part = &mut parts[waiting[chance.random_range(0..waiting.len())]];
+                part.joined = true;
+                engines[chance.random_range(0..2)].join(part.order.clone());
+                continue;
+            }
+            // something happens to a live task, now and then
+            let place = busy[chance.random_range(0..busy.len())];
+            let live: Vec<Attempt> = engines[place].live.iter().copied().collect();
+            let attempt = live[chance.random_range(0..live.len())];
+            match chance.random_range(0..30) {
+                0 if seed % 2 == 1 && chance.random_bool(0.2) => {
+                    parts.iter_mut().filter(|part| part.order.attempt == attempt).for_each(|part| {
+                        part.cancelled = true;
+                        engines[place].tell(Command::Cancel(attempt));
+                    });
+                }
+                1..=3 => engines[place].tell(Command::HandBack(attempt)),
+                4..=6 => {
+                    engines[place].tell(Command::Pause(attempt));
+                    paused.push((place, attempt));
+                }
+                _ => {}
+            }
+            // a paused task says nothing: let them go on before waiting for a word
+            for (place, attempt) in paused.drain(..) {
+                engines[place].tell(Command::Resume(attempt));
+            }
+            let told = engines[place].next();
+            let moved = match engines[place].ended.get(&told) {
+                Some(Ending::HandedBack { checkpoint, .. }) => Some(checkpoint.clone()),
+                _ => None,
+            };
+            if let Some(checkpoint) = moved {
+                let part = parts.iter_mut().find(|part| part.order.attempt == told).unwrap();
+                part.order.attempt.fence = Fence(part.order.attempt.fence.0 + 1);
+                part.order.checkpoint = checkpoint;
+                engines[1 - place].join(part.order.clone());
+                moves += 1;
+            }
+        }
+        for part in &parts {
+            let ending = engines.iter().find_map(|engine| engine.ended.get(&part.order.attempt)).unwrap();
+            if part.cancelled && matches!(ending, Ending::Cancelled) {
+                continue;
+            }
+            let expected = &expected[&part.order.attempt.task];
+            largest = largest.max(assert_equal(&part.order, &Product::of(ending), expected));
+            compared += 1;
+        }
+    }
+    println!("{compared} results after {moves} moves, the largest difference is {largest:e}");
+    assert!(moves >= 6 && compared >= 40, "{moves} moves, {compared} results: the scenarios show too little");
+}
+
+#[test]
+fn a_neighbour_that_diverges_takes_nobody_with_it() {
+    let studio = studio();
+    let healthy: Vec<Order> = (0..3).map(inversion).collect();
+    let lost = diverging(4);
+    let mut engine = Engine::start(&studio);
+    engine.join(lost.clone());
+    healthy.iter().for_each(|order| engine.join(order.clone()));
+    engine.finish();
+    let Ending::Failed(fault) = &engine.ended[&lost.attempt] else { panic!("it did not diverge") };
+    assert_eq!(fault.code, "nan_loss");
+    for order in &healthy {
+        let product = Product::of(&engine.ended[&order.attempt]);
+        assert_equal(order, &product, &alone(&studio, order));
+    }
+}
+
+/// In passes of the same numbers of rows, whoever the others are, not a bit differs.
+#[test]
+fn in_passes_of_the_same_shape_results_are_equal_bit_by_bit() {
+    let studio = studio();
+    let subject = inversion(2);
+    let beside = |neighbour: u32| {
+        let mut other = inversion(neighbour);
+        if let (likeness_worker::engine::Work::Inversion { spec, .. }, seed) = (&mut other.work, neighbour) {
+            spec.batch_size = Some(5);
+            spec.steps = Some(10_000);
+            spec.seed = u64::from(seed);
+        }
+        let mut engine = Engine::start(&studio);
+        // the neighbour is in training, and stays there, before the subject comes and until it is done
+        engine.join(other.clone());
+        engine.join(subject.clone());
+        while !engine.ended.contains_key(&subject.attempt) {
+            engine.next();
+        }
+        engine.tell(Command::Cancel(other.attempt));
+        engine.finish();
+        match Product::of(&engine.ended[&subject.attempt]) {
+            Product::Vectors(vectors) => vectors.iter().map(|x| x.to_bits()).collect::<Vec<u32>>(),
+            Product::Pictures(_) => panic!("an inversion draws nothing"),
+        }
+    };
+    assert_eq!(beside(8), beside(11));
+}
