@@ -27,7 +27,7 @@ pub struct WorkerConfig {
     pub models: BTreeMap<String, PathBuf>,
     /// The model of tasks that name none; empty = the only one, or the first by name.
     pub default_model: String,
-    /// Tasks that may be live at once, 1..=64.
+    /// Tasks that may be live at once, 1..=64, at most: the engine takes fewer where they would fill its passes.
     pub slots: u32,
     /// "auto", "cpu" or "cuda:0"; "simulated" computes nothing and is for load tests alone.
     pub device: DeviceChoice,
@@ -73,7 +73,7 @@ impl Default for WorkerConfig {
             worker_id: String::new(),
             models: BTreeMap::new(),
             default_model: String::new(),
-            slots: 2,
+            slots: 8,
             device: DeviceChoice::Auto,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),

@@ -40,7 +40,7 @@ struct Arguments {
     /// This worker's name in the fleet; default: host name and random letters.
     #[arg(long, value_name = "ID")]
     worker_id: Option<String>,
-    /// Tasks that may be live at once.
+    /// Most tasks that may be live at once (default 8); the engine takes fewer where they fill its passes.
     #[arg(long, value_name = "N")]
     slots: Option<u32>,
     /// Where to compute: auto, cpu or cuda:0. "simulated" waits instead, for load tests: its results mean nothing.

@@ -72,7 +72,7 @@ fn start(panics: usize) -> DeviceHandle {
 async fn next(device: &mut DeviceHandle) -> DeviceEvent {
     loop {
         match device.events.recv().await.expect("the supervisor is gone") {
-            DeviceEvent::Engine(Event::Progress { .. }) => {}
+            DeviceEvent::Engine(Event::Progress { .. } | Event::Room { .. }) => {}
             event => return event,
         }
     }

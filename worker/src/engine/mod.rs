@@ -66,7 +66,10 @@ pub fn run<M: Machine, E: From<Event>>(
     options: EngineOptions,
 ) {
     let planner = Planner::new(options.drawing_share, options.longest_pass);
-    let mut engine = Engine { machine, options, planner, slots: Vec::new() };
+    let mut engine = Engine { machine, options, planner, slots: Vec::new(), told_room: None };
+    if !engine.tell_room(events) {
+        return;
+    }
     while let Some(arrived) = next_commands(commands, engine.slots.iter().any(Slot::is_busy)) {
         for command in arrived {
             engine.obey(command, live);
@@ -75,10 +78,10 @@ pub fn run<M: Machine, E: From<Event>>(
         if !engine.tell(events) {
             return;
         }
-        if let Some(pass) = engine.plan() {
+        if let Some(pass) = engine.planner.plan(&engine.candidates()) {
             engine.make(&pass);
         }
-        if !engine.tell(events) {
+        if !(engine.tell(events) && engine.tell_room(events)) {
             return;
         }
         engine.slots.retain(|slot| !slot.is_over());
@@ -106,6 +109,7 @@ struct Engine<'m, M: Machine> {
     options: EngineOptions,
     planner: Planner,
     slots: Vec<Slot<M::Job<'m>>>,
+    told_room: Option<u32>,
 }
 
 impl<'m, M: Machine> Engine<'m, M> {
@@ -151,12 +155,11 @@ impl<'m, M: Machine> Engine<'m, M> {
         }
     }
 
-    fn plan(&mut self) -> Option<Pass> {
+    fn candidates(&self) -> Vec<Candidate> {
         let candidate = |(place, slot): (usize, &Slot<M::Job<'m>>)| {
             Some(Candidate { place, demand: slot.demand()?, clock: slot.clock, alone: slot.alone })
         };
-        let candidates: Vec<Candidate> = self.slots.iter().enumerate().filter_map(candidate).collect();
-        self.planner.plan(&candidates)
+        self.slots.iter().enumerate().filter_map(candidate).collect()
     }
 
     /// Makes one step of every member; after a pass that failed, none has changed.
@@ -201,13 +204,29 @@ impl<'m, M: Machine> Engine<'m, M> {
     fn tell<E: From<Event>>(&mut self, events: &Sender<E>) -> bool {
         self.slots.iter_mut().filter_map(Slot::tell).all(|event| tell(events, event))
     }
+
+    /// Says how many tasks there is room for, where that has changed. False when nobody listens any more.
+    fn tell_room<E: From<Event>>(&mut self, events: &Sender<E>) -> bool {
+        let tasks = self.planner.room(&self.candidates());
+        if self.told_room == Some(tasks) {
+            return true;
+        }
+        match events.try_send(Event::Room { tasks }.into()) {
+            Ok(()) => self.told_room = Some(tasks),
+            Err(TrySendError::Full(_)) => {}
+            Err(TrySendError::Closed(_)) => return false,
+        }
+        true
+    }
 }
 
 /// Progress may be lost when the listener is behind: a newer one follows. Endings wait for the listener.
 /// False when nobody listens any more.
 fn tell<E: From<Event>>(events: &Sender<E>, event: Event) -> bool {
     match event {
-        Event::Progress { .. } => !matches!(events.try_send(event.into()), Err(TrySendError::Closed(_))),
+        Event::Progress { .. } | Event::Room { .. } => {
+            !matches!(events.try_send(event.into()), Err(TrySendError::Closed(_)))
+        }
         Event::Ended { .. } => events.blocking_send(event.into()).is_ok(),
     }
 }

@@ -104,6 +104,11 @@ pub enum Event {
         /// Time the device has worked for it so far.
         device_time: Duration,
     },
+    /// How many tasks can be live and all get on at the full pace; told when it changes.
+    Room {
+        /// Live ones included.
+        tasks: u32,
+    },
     /// The attempt is over. Never missing, except for dropped attempts.
     Ended {
         /// Which attempt.

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::batch_sizes::BatchSizes;
+use super::batch_sizes::{self, BatchSizes};
 use super::machine::{Class, Demand, Side, Stage};
 
 /// A task that could be in the next pass.
@@ -105,6 +105,19 @@ impl Planner {
             }
         }
         Some(pass)
+    }
+
+    /// How many tasks can be live and all get on at the full pace: as many inversions as fill the best pass, and one more for
+    /// somebody who wants a picture meanwhile.
+    pub(super) fn room(&self, candidates: &[Candidate]) -> u32 {
+        let training =
+            candidates.iter().map(|candidate| candidate.demand).filter(|demand| demand.stage == Stage::Train);
+        let (mut rows, mut tasks, mut class) = (0, 0, Class::default());
+        for demand in training {
+            (rows, tasks, class) = (rows + demand.rows, tasks + 1, demand.class);
+        }
+        let rows_each = if tasks == 0 { batch_sizes::FIRST } else { rows.div_ceil(tasks) };
+        (self.sizes.best(Stage::Train, class) / rows_each.max(1)).max(1) + 1
     }
 
     /// The pass has been made, in this time.

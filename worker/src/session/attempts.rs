@@ -44,6 +44,7 @@ impl Session {
             }
             Admission::Take => {}
         }
+        // the coordinator may not have heard yet that there is less room than a moment ago: what it gives is taken
         let has_room = self.draining_until.is_none() && self.ledger.free_slots(self.config.slots) > 0;
         let checkpoint = Bytes::from(lease.checkpoint.clone());
         let token = self.ledger.insert(attempt, checkpoint.clone(), Instant::now()).errand.clone();

@@ -63,6 +63,8 @@ pub(crate) struct Session {
     ledger: Ledger,
     series: SeriesReporter,
     errands: JoinSet<Errand>,
+    /// Tasks that the engine has room for.
+    room: u32,
     told_credit: Option<u32>,
     draining_until: Option<Instant>,
 }
@@ -87,6 +89,7 @@ impl Session {
             ledger: Ledger::default(),
             series,
             errands: JoinSet::new(),
+            room: 1,
             told_credit: None,
             draining_until: None,
         }
@@ -206,6 +209,10 @@ impl Session {
                 self.series.task(attempt.task, &progress, Instant::now());
                 self.ledger.report(attempt, progress, checkpoint, device_time);
             }
+            Some(DeviceEvent::Engine(Event::Room { tasks })) => {
+                tracing::debug!(tasks, "device has room");
+                self.room = tasks;
+            }
             Some(DeviceEvent::Engine(Event::Ended { attempt, ending, device_time })) => {
                 self.settle(attempt, ending, device_time);
             }
@@ -234,8 +241,8 @@ impl Session {
         if self.link.connection().is_none() {
             return;
         }
-        let free_slots = self.ledger.free_slots(self.config.slots);
-        self.series.worker(self.ledger.attempts().len(), free_slots, self.config.slots);
+        let free_slots = self.ledger.free_slots(self.slots());
+        self.series.worker(self.ledger.attempts().len(), free_slots, self.slots());
         let tasks = self.ledger.beats();
         let sequence = self.pulse.beat(now);
         self.link.send(FromWorker::Beat(Beat { sequence, tasks }));
@@ -257,9 +264,13 @@ impl Session {
         }
     }
 
+    /// Tasks that may be live: what the engine has room for, within what is configured.
+    fn slots(&self) -> u32 {
+        self.config.slots.min(self.room)
+    }
+
     fn tell_credit(&mut self) {
-        let free_slots =
-            if self.draining_until.is_some() { 0 } else { self.ledger.free_slots(self.config.slots) };
+        let free_slots = if self.draining_until.is_some() { 0 } else { self.ledger.free_slots(self.slots()) };
         if self.link.connection().is_some() && self.told_credit != Some(free_slots) {
             self.told_credit = Some(free_slots);
             self.link.send(FromWorker::Credit(Credit { free_slots }));

@@ -54,6 +54,7 @@ impl Engine {
     /// Waits for the next event and keeps what it says; gives the attempt that it is about.
     pub fn next(&mut self) -> Attempt {
         match self.events.blocking_recv().expect("the engine has died") {
+            Event::Room { .. } => self.next(),
             Event::Progress { attempt, progress, .. } => {
                 self.steps.insert(attempt, progress.step);
                 attempt

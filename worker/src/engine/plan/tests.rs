@@ -113,6 +113,22 @@ fn a_task_that_joins_neither_waits_nor_keeps_others_waiting() {
 }
 
 #[test]
+fn there_is_room_for_what_fills_a_pass_and_for_one_picture_more() {
+    let mut world = World::new(0.75, &[demand(Stage::Train, SMALL, 4)]);
+    assert_eq!(world.planner.room(&[]), 2, "a task's usual rows fill the first size");
+    assert_eq!(world.planner.room(&world.tasks), 3);
+    (0..20).for_each(|_| world.join(demand(Stage::Train, SMALL, 4)));
+    // rows get cheaper up to 32 of them
+    for _ in 0..200 {
+        let pass = world.planner.plan(&world.tasks).unwrap();
+        let took = Duration::from_secs_f64(0.02 * (f64::from(pass.rows()) / 32.0).max(1.0));
+        world.planner.made(&pass, took);
+        pass.members.iter().for_each(|(place, _)| world.tasks[*place].clock += 1e-3);
+    }
+    assert_eq!(world.planner.room(&world.tasks), 9);
+}
+
+#[test]
 fn a_task_whose_pass_failed_goes_alone() {
     let mut world = World::new(0.75, &[demand(Stage::Train, SMALL, 2); 3]);
     world.tasks.iter_mut().take(2).for_each(|task| task.alone = true);
