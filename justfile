@@ -52,3 +52,8 @@ simulate *ARGS:
 bench-fleet *ARGS:
     cargo build --release --locked -p likeness-coordinator --bin likeness-coordinator --example bench_fleet
     ${CARGO_TARGET_DIR:-target}/release/examples/bench_fleet --coordinator ${CARGO_TARGET_DIR:-target}/release/likeness-coordinator {{ARGS}}
+
+# The engine on the pocket model: users batched against one after another, a generation among inversions, a turn's cost, growth.
+bench-engine *ARGS:
+    cargo build --release --locked --example bench_engine
+    ${CARGO_TARGET_DIR:-target}/release/examples/bench_engine {{ARGS}}

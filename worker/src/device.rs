@@ -105,7 +105,7 @@ impl DeviceProgram for ModelFolders {
             .iter()
             .map(|model| ModelInventory { name: model.name.clone(), digest: model.digest.clone() })
             .collect();
-        Ok((Studio { models }, inventory))
+        Ok((Studio::new(models), inventory))
     }
 }
 

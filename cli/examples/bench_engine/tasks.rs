@@ -27,7 +27,7 @@ impl Material {
         let people =
             sorted(people)?.iter().map(|person| photos(person)).collect::<anyhow::Result<Vec<_>>>()?;
         ensure!(!people.is_empty(), "there are no people to learn");
-        Ok(Self { studio: Arc::new(Studio { models: vec![model] }), people })
+        Ok(Self { studio: Arc::new(Studio::new(vec![model])), people })
     }
 
     /// An inversion of one of the people from `photos` photos, so many rows an iteration.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use likeness_shared::proto::{InversionSpec, Progress};
 use likeness_worker::engine::{
-    Class, Command, Demand, EngineOptions, Event, Fault, Job, LiveAttempts, Machine, Order, PassError, Stage,
-    Stepped, Work, run,
+    Class, Command, Demand, EngineOptions, Event, Fault, Job, LiveAttempts, Machine, Order, PassError, Side,
+    Stage, Stepped, Work, run,
 };
 use tokio::sync::mpsc;
 
@@ -40,7 +40,7 @@ impl Machine for Nothing {
 
 impl Job for Task {
     fn demand(&self) -> Demand {
-        Demand { stage: Stage::Train, class: Class::default(), rows: 8 }
+        Demand { side: Side::Learning, stage: Stage::Train, class: Class::default(), rows: 8 }
     }
 
     fn progress(&self) -> Progress {

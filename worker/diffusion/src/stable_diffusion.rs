@@ -1,5 +1,6 @@
 //! A loaded model: all parts of Stable Diffusion on one device.
 
+use burn::backend::DispatchDevice;
 use burn::tensor::{Device, FloatDType};
 
 use crate::model_folder::{DIFFUSION_WEIGHTS, ModelError, ModelFolder, TEXT_WEIGHTS};
@@ -24,7 +25,11 @@ pub struct StableDiffusion {
     /// How noise was added in training.
     pub scheduler_config: SchedulerConfig,
     device: Device,
+    pads_rows: bool,
 }
+
+/// Numbers of rows of a pass on a device that tunes kernels for each.
+const ROW_CLASSES: [usize; 16] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
 
 impl StableDiffusion {
     /// Reads the model in `folder` onto `device`, its weights converted to `dtype`.
@@ -49,12 +54,29 @@ impl StableDiffusion {
             AutoencoderKl::load(weights, folder.vae_config())
         })?;
         let scheduler_config = folder.scheduler_config().clone();
-        Ok(Self { tokenizer, text_encoder, unet, vae, scheduler_config, device })
+        let pads_rows = !matches!(device.as_dispatch(), DispatchDevice::Flex(_));
+        Ok(Self { tokenizer, text_encoder, unet, vae, scheduler_config, device, pads_rows })
     }
 
     /// The plain device that holds the weights.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// How many rows a pass of `rows` is to have, so that few numbers of rows occur: on a device that tunes its kernels for each, the
+    /// next one of a short list; on the CPU, which tunes nothing, `rows`. Whoever makes the pass repeats a row and drops its output.
+    #[must_use]
+    pub fn padded_rows(&self, rows: usize) -> usize {
+        match self.pads_rows {
+            true => ROW_CLASSES.into_iter().find(|class| *class >= rows).unwrap_or(rows),
+            false => rows,
+        }
+    }
+
+    /// Pads passes as on a device that tunes its kernels, or does not.
+    #[must_use]
+    pub fn with_padding(self, pads_rows: bool) -> Self {
+        Self { pads_rows, ..self }
     }
 
     /// Width and height, in pixels, of the pictures that the model was trained on.

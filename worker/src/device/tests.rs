@@ -7,7 +7,7 @@ use likeness_shared::ids::{Fence, TaskId};
 use likeness_shared::proto::{InversionSpec, Progress};
 
 use super::*;
-use crate::engine::{Class, Demand, Ending, Fault, Job, Order, PassError, Stage, Stepped, Work};
+use crate::engine::{Class, Demand, Ending, Fault, Job, Order, PassError, Side, Stage, Stepped, Work};
 
 /// Panics in its first `panics` lives, when a job is first worked on.
 struct Fragile {
@@ -45,7 +45,7 @@ impl Machine for FragileMachine {
 
 impl Job for FragileJob {
     fn demand(&self) -> Demand {
-        Demand { stage: Stage::Train, class: Class::default(), rows: 1 }
+        Demand { side: Side::Learning, stage: Stage::Train, class: Class::default(), rows: 1 }
     }
 
     fn progress(&self) -> Progress {

@@ -2,12 +2,13 @@
 //!
 //! Sizes go up in powers of two from [`FIRST`]. A size is tried once there are rows for it; it is kept where a row in it
 //! costs less than in the size before, and where the pass stays shorter than the longest one allowed, so that cancels and
-//! other tasks never wait long. A device that runs out of memory halves the limit for good.
+//! other tasks never wait long. Nothing is tried that memory would not hold: what passes of one size have needed says
+//! what larger ones will. A device that runs out of memory all the same halves the limit for good.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::machine::{Class, Stage};
+use super::machine::{Class, Memory, Stage};
 
 /// The size that is taken before anything is measured: one task's usual rows.
 pub(super) const FIRST: u32 = 8;
@@ -30,6 +31,8 @@ struct Sizes {
     /// Seconds a row, by the power of two that the pass was nearest to from above. `None` after the first pass of a size,
     /// which also tunes kernels and is not counted.
     measured: BTreeMap<u32, Option<f64>>,
+    /// The device's memory after the largest pass so far, and that pass's size.
+    memory: Option<(u32, Memory)>,
     /// What memory allows, where that was met.
     limit: Option<u32>,
 }
@@ -46,13 +49,14 @@ impl BatchSizes {
         let short = |size: u32, seconds_a_row: f64| {
             f64::from(size) * seconds_a_row <= self.longest_pass.as_secs_f64()
         };
+        let holds = |size: u32| sizes.memory.is_none_or(|measured| fits(measured, size));
         let mut best = FIRST;
         while best < MOST {
             let Some(row) = seconds(best) else { break };
             let larger = best * 2;
             match seconds(larger) {
                 // worth a try
-                None if short(larger, row) => {
+                None if short(larger, row) && holds(larger) => {
                     best = larger;
                     break;
                 }
@@ -70,9 +74,21 @@ impl BatchSizes {
         self.of.get(&(stage, class)).and_then(|sizes| sizes.limit).unwrap_or(MOST)
     }
 
-    /// A pass of so many rows took so long.
-    pub(super) fn measured(&mut self, stage: Stage, class: Class, rows: u32, took: Duration) {
-        let measured = &mut self.of.entry((stage, class)).or_default().measured;
+    /// A pass of so many rows took so long, and left the device's memory so.
+    pub(super) fn measured(
+        &mut self,
+        stage: Stage,
+        class: Class,
+        rows: u32,
+        took: Duration,
+        memory: Option<Memory>,
+    ) {
+        let Sizes { measured, memory: of_largest, .. } = self.of.entry((stage, class)).or_default();
+        if let Some(memory) = memory
+            && of_largest.is_none_or(|(largest, _)| rows > largest)
+        {
+            *of_largest = Some((rows, memory));
+        }
         let seconds = took.as_secs_f64() / f64::from(rows.max(1));
         match measured.get_mut(&rows.next_power_of_two()) {
             None => {
@@ -93,6 +109,13 @@ impl BatchSizes {
     }
 }
 
+/// Whether memory holds a pass of `size` rows, if what one of `rows` rows needed grows with the rows.
+fn fits((rows, memory): (u32, Memory), size: u32) -> bool {
+    let Memory { base, peak, budget } = memory;
+    let needed = peak.saturating_sub(base) as f64 / f64::from(rows.max(1)) * f64::from(size);
+    base as f64 + needed <= budget as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,7 +126,8 @@ mod tests {
     fn settle(sizes: &mut BatchSizes, row: impl Fn(u32) -> f64) -> u32 {
         for _ in 0..50 {
             let rows = sizes.best(Stage::Train, CLASS);
-            sizes.measured(Stage::Train, CLASS, rows, Duration::from_secs_f64(row(rows) * f64::from(rows)));
+            let took = Duration::from_secs_f64(row(rows) * f64::from(rows));
+            sizes.measured(Stage::Train, CLASS, rows, took, None);
         }
         sizes.best(Stage::Train, CLASS)
     }
@@ -127,6 +151,20 @@ mod tests {
     fn a_device_of_constant_cost_keeps_one_tasks_rows() {
         let mut sizes = BatchSizes::new(Duration::from_secs(10));
         assert_eq!(settle(&mut sizes, |_| 5e-3), FIRST);
+    }
+
+    #[test]
+    fn nothing_is_tried_that_memory_would_not_hold() {
+        let mut sizes = BatchSizes::new(Duration::from_secs(10));
+        for _ in 0..50 {
+            let rows = sizes.best(Stage::Train, CLASS);
+            // 1 GiB of models, 200 MiB a row, 8 GiB in all
+            let memory =
+                Memory { base: 1 << 30, peak: (1 << 30) + u64::from(rows) * (200 << 20), budget: 8 << 30 };
+            sizes.measured(Stage::Train, CLASS, rows, Duration::from_millis(100), Some(memory));
+            assert!(rows <= 32, "{rows} rows need more than there is");
+        }
+        assert_eq!(sizes.best(Stage::Train, CLASS), 32);
     }
 
     #[test]

@@ -23,24 +23,13 @@ pub enum Stage {
     Decode,
 }
 
-/// Who waits for a task: the two sides share the device by time.
+/// Who waits for a task. The two sides share the device by time; their rows may share a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// Inversions, which take minutes.
     Learning,
     /// Generations, in front of which somebody sits.
     Drawing,
-}
-
-impl Stage {
-    /// The side that a stage belongs to.
-    #[must_use]
-    pub fn side(self) -> Side {
-        match self {
-            Self::Intake | Self::Encode | Self::Train => Side::Learning,
-            Self::Prompt | Self::Sample | Self::Decode => Side::Drawing,
-        }
-    }
 }
 
 /// What has to agree for rows to share a pass: the model and the picture's size. Every class costs kernels tuned for it.
@@ -55,6 +44,8 @@ pub struct Class {
 /// What a task wants of the device next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
+    /// On whose time.
+    pub side: Side,
     /// Which kind of work.
     pub stage: Stage,
     /// With whom it can be done together.
@@ -87,6 +78,17 @@ pub enum PassError {
     Failed(Fault),
 }
 
+/// Memory of the device, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// What is used where there are no tasks: the models.
+    pub base: u64,
+    /// The most that has been used so far.
+    pub peak: u64,
+    /// What may be used.
+    pub budget: u64,
+}
+
 /// The device with what is loaded on it.
 pub trait Machine {
     /// A task on it.
@@ -108,4 +110,9 @@ pub trait Machine {
         jobs: &mut [&mut Self::Job<'m>],
         most_rows: u32,
     ) -> Result<Vec<Stepped>, PassError>;
+
+    /// Its memory, where it can tell.
+    fn memory(&self) -> Option<Memory> {
+        None
+    }
 }

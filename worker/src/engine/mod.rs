@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::mpsc::{Receiver, Sender};
 
-pub use machine::{Class, Demand, Job, Machine, PassError, Side, Stage, Stepped};
+pub use machine::{Class, Demand, Job, Machine, Memory, PassError, Side, Stage, Stepped};
 pub use order::{
     Attempt, Blame, BoundPerson, Command, DrawnPicture, DrawnPictures, Ending, Event, Fault, LearnedPerson,
     Order, Work,
@@ -151,7 +151,7 @@ impl<'m, M: Machine> Engine<'m, M> {
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.attempt() == attempt)
             && let Some(demand) = slot.demand()
         {
-            slot.clock = planner.clock_at_joining(demand.stage.side(), slot.clock);
+            slot.clock = planner.clock_at_joining(demand.side, slot.clock);
         }
     }
 
@@ -164,10 +164,10 @@ impl<'m, M: Machine> Engine<'m, M> {
 
     /// Makes one step of every member; after a pass that failed, none has changed.
     fn make(&mut self, pass: &Pass) {
-        let rows_at = |place: usize| pass.members.iter().find(|(member, _)| *member == place);
+        let member_at = |place: usize| pass.members.iter().find(|member| member.place == place);
         let mut members: Vec<(&mut Slot<M::Job<'m>>, u32)> = Vec::with_capacity(pass.members.len());
         for (place, slot) in self.slots.iter_mut().enumerate() {
-            members.extend(rows_at(place).map(|(_, rows)| (slot, *rows)));
+            members.extend(member_at(place).map(|member| (slot, member.rows)));
         }
         let mut jobs: Vec<&mut M::Job<'m>> =
             members.iter_mut().filter_map(|(slot, _)| slot.job_mut()).collect();
@@ -176,14 +176,14 @@ impl<'m, M: Machine> Engine<'m, M> {
         let took = began.elapsed();
         match outcome {
             Ok(stepped) => {
-                self.planner.made(pass, took);
+                self.planner.made(pass, took, self.machine.memory());
                 for ((slot, rows), stepped) in members.into_iter().zip(stepped) {
                     slot.charge(pass.share(rows, took));
                     slot.stepped(stepped);
                 }
             }
             Err(PassError::OutOfMemory) => {
-                self.planner.spent(pass.stage.side(), took);
+                self.planner.spent(pass, took);
                 if !self.planner.sizes.shrink(pass.stage, pass.class, pass.rows()) {
                     let message = "the device has not the memory for a single row: use a larger one";
                     let fault = Fault::of_worker("device_oom", message);
@@ -191,7 +191,7 @@ impl<'m, M: Machine> Engine<'m, M> {
                 }
             }
             Err(PassError::Failed(fault)) => {
-                self.planner.spent(pass.stage.side(), took);
+                self.planner.spent(pass, took);
                 match members.as_mut_slice() {
                     [(slot, _)] => slot.fail(fault),
                     members => members.iter_mut().for_each(|(slot, _)| slot.alone = true),

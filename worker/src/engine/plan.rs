@@ -2,7 +2,7 @@
 //!
 //! The two sides share the device by time: each has a clock that runs by its passes' time over its share, and the one that
 //! is behind goes next. Within a side every task has such a clock too; the one that is furthest behind leads, and the
-//! pass is filled with others that can share it, in the same order, until it has its best size. So everybody gets on
+//! pass is filled with others that can share it, in the same order and then with the other side's, until it has its best size. So everybody gets on
 //! at the same pace, in passes that are as full as the device likes them, and nobody waits for a cohort to form or to end.
 //! Small tasks fit where large ones do not: they may get ahead by the longest pass's time, no further.
 //! A side or a task that was away comes back at the others' time: it has saved nothing up and owes nothing.
@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::batch_sizes::{self, BatchSizes};
-use super::machine::{Class, Demand, Side, Stage};
+use super::machine::{Class, Demand, Memory, Side, Stage};
 
 /// A task that could be in the next pass.
 #[derive(Clone, Copy, Debug)]
@@ -25,20 +25,31 @@ pub(super) struct Candidate {
     pub(super) alone: bool,
 }
 
+/// A task in a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Its place among the live tasks.
+    pub(super) place: usize,
+    /// On whose time.
+    pub(super) side: Side,
+    /// Its rows.
+    pub(super) rows: u32,
+}
+
 /// One pass.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pass {
     pub(super) stage: Stage,
     pub(super) class: Class,
-    /// Places of the members, and each one's rows; the leader first.
-    pub(super) members: Vec<(usize, u32)>,
+    /// The leader first.
+    pub(super) members: Vec<Member>,
     /// Rows that may be on the device at once.
     pub(super) most_rows: u32,
 }
 
 impl Pass {
     pub(super) fn rows(&self) -> u32 {
-        self.members.iter().map(|(_, rows)| rows).sum()
+        self.members.iter().map(|member| member.rows).sum()
     }
 
     /// What a member pays of the pass's time: rows cost the same whosesoever they are.
@@ -82,10 +93,10 @@ impl Planner {
     /// The next pass; `None` where nobody wants anything. Candidates come in the order in which they joined.
     pub(super) fn plan(&mut self, candidates: &[Candidate]) -> Option<Pass> {
         let side = self.next_side(candidates)?;
-        let mut waiting: Vec<&Candidate> =
-            candidates.iter().filter(|candidate| candidate.demand.stage.side() == side).collect();
         // stable: those with equal clocks stay in the order in which they joined
+        let mut waiting: Vec<&Candidate> = candidates.iter().collect();
         waiting.sort_by(|a, b| a.clock.total_cmp(&b.clock));
+        waiting.sort_by_key(|candidate| candidate.demand.side != side);
         let leader = **waiting.first()?;
         let Demand { stage, class, .. } = leader.demand;
         self.side_mut(side).floor = leader.clock;
@@ -93,15 +104,16 @@ impl Planner {
         let best = self.sizes.best(stage, class);
         let mut pass = Pass { stage, class, members: Vec::new(), most_rows: self.sizes.limit(stage, class) };
         for candidate in waiting {
-            let Demand { rows, .. } = candidate.demand;
+            let Demand { rows, side: whose, .. } = candidate.demand;
+            let ahead = if whose == side { candidate.clock - leader.clock } else { 0.0 };
             let is_leader = candidate.place == leader.place;
             let shares = (candidate.demand.stage, candidate.demand.class) == (stage, class)
                 && !leader.alone
                 && !candidate.alone
-                && candidate.clock <= leader.clock + self.lead
+                && ahead <= self.lead
                 && pass.rows() + rows <= best;
             if is_leader || shares {
-                pass.members.push((candidate.place, rows));
+                pass.members.push(Member { place: candidate.place, side: whose, rows });
             }
         }
         Some(pass)
@@ -121,24 +133,28 @@ impl Planner {
     }
 
     /// The pass has been made, in this time.
-    pub(super) fn made(&mut self, pass: &Pass, took: Duration) {
-        self.sizes.measured(pass.stage, pass.class, pass.rows().min(pass.most_rows.max(1)), took);
-        self.spent(pass.stage.side(), took);
+    pub(super) fn made(&mut self, pass: &Pass, took: Duration, memory: Option<Memory>) {
+        // where memory had it made in pieces, one piece
+        let size = pass.rows().min(pass.most_rows.max(1));
+        self.sizes.measured(pass.stage, pass.class, size, pass.share(size, took), memory);
+        self.spent(pass, took);
     }
 
-    /// The side has had the device for so long, whatever came of it.
-    pub(super) fn spent(&mut self, side: Side, took: Duration) {
-        let share = match side {
-            Side::Drawing => self.drawing_share,
-            Side::Learning => 1.0 - self.drawing_share,
-        };
-        self.side_mut(side).time += took.as_secs_f64() / share;
+    /// The pass has had the device for so long, whatever came of it: each side pays for its rows.
+    pub(super) fn spent(&mut self, pass: &Pass, took: Duration) {
+        for member in &pass.members {
+            let share = match member.side {
+                Side::Drawing => self.drawing_share,
+                Side::Learning => 1.0 - self.drawing_share,
+            };
+            self.side_mut(member.side).time += pass.share(member.rows, took).as_secs_f64() / share;
+        }
     }
 
     /// The side that is behind; drawing where they are level, for somebody waits.
     fn next_side(&mut self, candidates: &[Candidate]) -> Option<Side> {
         for side in [Side::Drawing, Side::Learning] {
-            let wants = candidates.iter().any(|candidate| candidate.demand.stage.side() == side);
+            let wants = candidates.iter().any(|candidate| candidate.demand.side == side);
             let others_time = self.side(other(side)).time;
             let clock = self.side_mut(side);
             if wants && !clock.active {

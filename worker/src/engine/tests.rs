@@ -29,7 +29,7 @@ impl Counter {
 
 impl Job for Counter {
     fn demand(&self) -> Demand {
-        Demand { stage: Stage::Train, class: Class::default(), rows: 1 }
+        Demand { side: Side::Learning, stage: Stage::Train, class: Class::default(), rows: 1 }
     }
 
     fn progress(&self) -> Progress {

@@ -59,11 +59,24 @@ fn predict(model: &StableDiffusion, inputs: Vec<Input>, most_rows: usize) -> Ten
     let mut first = 0;
     for times in times.chunks(most_rows) {
         let rows = times.len();
-        let times = Tensor::<1>::from_data(TensorData::new(times.to_vec(), [rows]), model.device());
-        let (sample, context) =
-            (samples.clone().narrow(0, first, rows), contexts.clone().narrow(0, first, rows));
-        outputs.push(model.unet.forward(sample, times, context).cast(FloatDType::F32));
+        let padding = model.padded_rows(rows).saturating_sub(rows);
+        let times: Vec<f32> =
+            times.iter().chain(times.last().into_iter().cycle().take(padding)).copied().collect();
+        let times = Tensor::<1>::from_data(TensorData::new(times, [rows + padding]), model.device());
+        let sample = padded(samples.clone().narrow(0, first, rows), padding);
+        let context = padded(contexts.clone().narrow(0, first, rows), padding);
+        let output = model.unet.forward(sample, times, context).cast(FloatDType::F32);
+        outputs.push(output.narrow(0, 0, rows));
         first += rows;
     }
     Tensor::cat(outputs, 0)
+}
+
+/// The rows with the last one repeated so many times.
+fn padded<const D: usize>(rows: Tensor<D>, times: usize) -> Tensor<D> {
+    if times == 0 {
+        return rows;
+    }
+    let last = rows.clone().narrow(0, rows.dims()[0] - 1, 1);
+    Tensor::cat(std::iter::once(rows).chain(std::iter::repeat_n(last, times)).collect(), 0)
 }

@@ -80,6 +80,7 @@ pub(super) fn observed_pass(
 }
 
 /// One row with all that it depends on.
+#[derive(Clone, Copy)]
 struct Row<'a> {
     ids: &'a [u32],
     timestep: u32,
@@ -121,6 +122,10 @@ fn pass(
     want: Want,
 ) -> Result<Pass, StepError> {
     let device = model.device();
+    let padding = model.padded_rows(rows.len()).saturating_sub(rows.len());
+    let rows: Vec<Row<'_>> =
+        rows.iter().chain(rows.last().into_iter().cycle().take(padding)).copied().collect();
+    let (rows, wanted) = (rows.as_slice(), rows.len() - padding);
     let count = rows.len();
     let [channels, height, width] = rows.first().map_or([0; 3], |row| row.shape);
     if let Some(other) = rows.iter().find(|row| row.shape != [channels, height, width]) {
@@ -168,8 +173,8 @@ fn pass(
         Some(flat) => gradients_by_row(rows, &flat),
         None => vec![Vec::new(); count],
     };
-    let outcomes =
-        losses.into_iter().zip(gradients).map(|(loss, gradient)| RowOutcome { loss, gradient }).collect();
+    let outcomes = losses.into_iter().zip(gradients).take(wanted);
+    let outcomes = outcomes.map(|(loss, gradient)| RowOutcome { loss, gradient }).collect();
     let inside = StepInside { x_t, context: context.cast(FloatDType::F32), unet_out };
     Ok(Pass { outcomes, inside })
 }

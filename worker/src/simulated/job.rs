@@ -8,7 +8,7 @@ use super::artifacts;
 use super::config::SimulatedConfig;
 use super::state::State;
 use super::trouble::Trouble;
-use crate::engine::{Class, Demand, DrawnPictures, Ending, Fault, Job, Order, Stage, Stepped, Work};
+use crate::engine::{Class, Demand, DrawnPictures, Ending, Fault, Job, Order, Side, Stage, Stepped, Work};
 
 /// What there is to make of the steps.
 enum Product {
@@ -90,8 +90,11 @@ impl SimulatedJob {
 
 impl Job for SimulatedJob {
     fn demand(&self) -> Demand {
-        let stage = if self.learns() { Stage::Train } else { Stage::Sample };
-        Demand { stage, class: Class::default(), rows: 1 }
+        let (side, stage) = match self.learns() {
+            true => (Side::Learning, Stage::Train),
+            false => (Side::Drawing, Stage::Sample),
+        };
+        Demand { side, stage, class: Class::default(), rows: 1 }
     }
 
     fn progress(&self) -> Progress {

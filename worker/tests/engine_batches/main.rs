@@ -18,7 +18,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use driving::Engine;
-use tasks::{Product, diverging, generation, inversion, studio};
+use tasks::{Product, diverging, generation, inversion, studio, studio_that_pads};
 
 /// What the task makes with the engine to itself.
 fn alone(studio: &Arc<Studio>, order: &Order) -> Product {
@@ -132,6 +132,14 @@ fn a_neighbour_that_diverges_takes_nobody_with_it() {
     for order in &healthy {
         let product = Product::of(&engine.ended[&order.attempt]);
         assert_equal(order, &product, &alone(&studio, order));
+    }
+}
+
+#[test]
+fn rows_that_only_fill_a_pass_up_change_nothing() {
+    let (plain, padded) = (studio(), studio_that_pads(true));
+    for order in [inversion(2), inversion(4), generation(1), generation(4)] {
+        assert_equal(&order, &alone(&padded, &order), &alone(&plain, &order));
     }
 }
 

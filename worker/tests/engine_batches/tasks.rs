@@ -16,14 +16,19 @@ use crate::support::Reference;
 
 /// A model of two million parameters that predicts v.
 pub fn studio() -> Arc<Studio> {
+    studio_that_pads(false)
+}
+
+/// As on a device that tunes its kernels for each number of rows.
+pub fn studio_that_pads(pads_rows: bool) -> Arc<Studio> {
     let reference = Reference::open("tiny-v");
     let model = LoadedModel {
         name: "tiny".to_owned(),
         digest: "the test's model".to_owned(),
         folder: reference.folder.join("model"),
-        diffusion: reference.model(),
+        diffusion: reference.model().with_padding(pads_rows),
     };
-    Arc::new(Studio { models: vec![model] })
+    Arc::new(Studio::new(vec![model]))
 }
 
 /// `count` photos, others for each `subject`.

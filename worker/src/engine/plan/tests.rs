@@ -7,6 +7,10 @@ const LARGE: Class = Class { model: 0, size: (128, 64) };
 const ROW: f64 = 0.01;
 const LONGEST: Duration = Duration::from_millis(500);
 
+fn rows_of(pass: &Pass) -> Vec<(usize, u32)> {
+    pass.members.iter().map(|member| (member.place, member.rows)).collect()
+}
+
 struct World {
     planner: Planner,
     tasks: Vec<Candidate>,
@@ -15,7 +19,9 @@ struct World {
 }
 
 fn demand(stage: Stage, class: Class, rows: u32) -> Demand {
-    Demand { stage, class, rows }
+    let drawing = matches!(stage, Stage::Prompt | Stage::Sample | Stage::Decode);
+    let side = if drawing { Side::Drawing } else { Side::Learning };
+    Demand { side, stage, class, rows }
 }
 
 impl World {
@@ -27,7 +33,7 @@ impl World {
     }
 
     fn join(&mut self, demand: Demand) {
-        let clock = self.planner.clock_at_joining(demand.stage.side(), 0.0);
+        let clock = self.planner.clock_at_joining(demand.side, 0.0);
         self.tasks.push(Candidate { place: self.tasks.len(), demand, clock, alone: false });
         self.paid.push(0.0);
     }
@@ -36,13 +42,18 @@ impl World {
     fn turn(&mut self) -> Pass {
         let pass = self.planner.plan(&self.tasks).unwrap();
         let took = Duration::from_secs_f64(ROW * f64::from(pass.rows()));
-        self.planner.made(&pass, took);
-        for (place, rows) in &pass.members {
+        self.planner.made(&pass, took, None);
+        for Member { place, rows, .. } in &pass.members {
             let share = pass.share(*rows, took).as_secs_f64();
             self.tasks[*place].clock += share;
             self.paid[*place] += share;
         }
         pass
+    }
+
+    /// The next pass's members and their rows.
+    fn members(&mut self) -> Vec<(usize, u32)> {
+        rows_of(&self.turn())
     }
 
     fn turns(&mut self, count: usize) {
@@ -64,10 +75,10 @@ fn small_tasks_share_a_pass_and_others_classes_and_stages_do_not() {
     );
     let pass = world.turn();
     assert_eq!((pass.stage, pass.class), (Stage::Train, SMALL));
-    assert_eq!(pass.members, [(0, 3), (2, 3)], "the third would make it larger than the first size");
-    assert_eq!(world.turn().members, [(1, 3)]);
+    assert_eq!(rows_of(&pass), [(0, 3), (2, 3)], "the third would make it larger than the first size");
+    assert_eq!(world.members(), [(1, 3)]);
     assert_eq!(world.turn().stage, Stage::Encode);
-    assert_eq!(world.turn().members, [(4, 3), (0, 3)], "whoever is furthest behind leads");
+    assert_eq!(world.members(), [(4, 3), (0, 3)], "whoever is furthest behind leads");
 }
 
 #[test]
@@ -88,6 +99,17 @@ fn both_sides_want_the_device_and_get_their_shares() {
     world.turns(2000);
     let share = world.paid[1] / (world.paid[0] + world.paid[1]);
     assert!((share - 0.75).abs() < 0.02, "drawing got {share}");
+}
+
+/// Previews of an inversion are drawn on its own time, in passes that generations share.
+#[test]
+fn the_other_sides_rows_fill_a_pass_up_and_pay_for_themselves() {
+    let preview = Demand { side: Side::Learning, ..demand(Stage::Sample, SMALL, 2) };
+    let mut world = World::new(0.75, &[preview, demand(Stage::Sample, SMALL, 2)]);
+    let pass = world.turn();
+    assert_eq!(rows_of(&pass), [(1, 2), (0, 2)]);
+    assert!((world.paid[0] - world.paid[1]).abs() < 1e-9);
+    assert!(world.planner.learning.time > world.planner.drawing.time, "its share is smaller");
 }
 
 #[test]
@@ -122,8 +144,8 @@ fn there_is_room_for_what_fills_a_pass_and_for_one_picture_more() {
     for _ in 0..200 {
         let pass = world.planner.plan(&world.tasks).unwrap();
         let took = Duration::from_secs_f64(0.02 * (f64::from(pass.rows()) / 32.0).max(1.0));
-        world.planner.made(&pass, took);
-        pass.members.iter().for_each(|(place, _)| world.tasks[*place].clock += 1e-3);
+        world.planner.made(&pass, took, None);
+        pass.members.iter().for_each(|member| world.tasks[member.place].clock += 1e-3);
     }
     assert_eq!(world.planner.room(&world.tasks), 9);
 }
@@ -132,7 +154,7 @@ fn there_is_room_for_what_fills_a_pass_and_for_one_picture_more() {
 fn a_task_whose_pass_failed_goes_alone() {
     let mut world = World::new(0.75, &[demand(Stage::Train, SMALL, 2); 3]);
     world.tasks.iter_mut().take(2).for_each(|task| task.alone = true);
-    let passes: Vec<Vec<(usize, u32)>> = (0..3).map(|_| world.turn().members).collect();
+    let passes: Vec<Vec<(usize, u32)>> = (0..3).map(|_| world.members()).collect();
     assert_eq!(passes, [vec![(0, 2)], vec![(1, 2)], vec![(2, 2)]]);
 }
 
@@ -141,5 +163,5 @@ fn a_task_larger_than_memory_goes_in_pieces() {
     let mut world = World::new(0.75, &[demand(Stage::Train, SMALL, 8), demand(Stage::Train, SMALL, 2)]);
     world.planner.sizes.shrink(Stage::Train, SMALL, 8);
     let pass = world.turn();
-    assert_eq!((pass.members.as_slice(), pass.most_rows), ([(0, 8)].as_slice(), 4));
+    assert_eq!((rows_of(&pass), pass.most_rows), (vec![(0, 8)], 4));
 }

@@ -7,7 +7,7 @@ use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_shared::proto::{GenerationSpec, Progress};
 
 use super::{LoadedModel, spec};
-use crate::engine::machine::{Class, Demand, Stage, Stepped};
+use crate::engine::machine::{Class, Demand, Side, Stage, Stepped};
 use crate::engine::order::{BoundPerson, DrawnPicture, DrawnPictures, Ending, Fault};
 use crate::generation::{GenerationError, GenerationOptions, Person, PromptContext, TextToImage};
 
@@ -65,7 +65,7 @@ impl<'m> GenerationJob<'m> {
             Stage::Decode => self.under_way.len() as u32,
             _ => 1,
         };
-        Demand { stage, class: self.class, rows: rows.max(1) }
+        Demand { side: Side::Drawing, stage, class: self.class, rows: rows.max(1) }
     }
 
     pub(super) fn diffusion(&self) -> &'m StableDiffusion {

@@ -16,7 +16,7 @@ use likeness_shared::proto::{InversionSpec, Progress};
 use sha2::{Digest, Sha256};
 
 use super::{LoadedModel, spec};
-use crate::engine::machine::{Class, Demand, Stage, Stepped};
+use crate::engine::machine::{Class, Demand, Side, Stage, Stepped};
 use crate::engine::order::{Ending, Fault, LearnedPerson};
 use crate::inversion::latents::{LatentsError, PhotoLatents, PhotoToEncode};
 use crate::inversion::parameterisation::Parameterisation;
@@ -162,7 +162,7 @@ impl<'m> InversionJob<'m> {
             }
             Phase::Train(inversion) => (Stage::Train, inversion.rows()),
         };
-        Demand { stage, class: self.class, rows: rows.max(1) }
+        Demand { side: Side::Learning, stage, class: self.class, rows: rows.max(1) }
     }
 
     pub(super) fn diffusion(&self) -> &'m StableDiffusion {

@@ -3,6 +3,7 @@
 mod generation_job;
 mod guard;
 mod inversion_job;
+mod memory;
 mod passes;
 mod spec;
 
@@ -12,10 +13,11 @@ use bytes::Bytes;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_shared::proto::Progress;
 
-use super::machine::{Demand, Job, Machine, PassError, Stage, Stepped};
+use super::machine::{Demand, Job, Machine, Memory, PassError, Stage, Stepped};
 use super::order::{Fault, Order, Work};
 use generation_job::GenerationJob;
 use inversion_job::{InversionJob, Resumed};
+use memory::ProcessMemory;
 
 /// A model on the device.
 pub struct LoadedModel {
@@ -31,8 +33,9 @@ pub struct LoadedModel {
 
 /// Opens inversions and generations on the models of this worker.
 pub struct Studio {
-    /// The models, the default one first.
-    pub models: Vec<LoadedModel>,
+    models: Vec<LoadedModel>,
+    /// Where the models are on the CPU and the system tells.
+    memory: Option<ProcessMemory>,
 }
 
 /// A task of one of the two kinds.
@@ -44,6 +47,12 @@ pub enum StudioJob<'m> {
 }
 
 impl Studio {
+    /// With these models, all loaded on the CPU, the default one first.
+    #[must_use]
+    pub fn new(models: Vec<LoadedModel>) -> Self {
+        Self { models, memory: ProcessMemory::now() }
+    }
+
     /// The model of this name, and which one it is.
     fn model(&self, name: &str) -> Result<(usize, &LoadedModel), Fault> {
         let found = match name {
@@ -85,6 +94,10 @@ impl Machine for Studio {
         most_rows: u32,
     ) -> Result<Vec<Stepped>, PassError> {
         guard::memory(|| passes::make(stage, jobs, most_rows as usize))
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        self.memory.and_then(|memory| memory.usage())
     }
 }
 
