@@ -58,6 +58,17 @@ pub(crate) struct ProgressView {
     pub(crate) loss: f64,
     pub(crate) norm_ratio: f64,
     pub(crate) steps_per_second: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seconds_left: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) preview: Option<PreviewView>,
+}
+
+/// The newest look at a person who is being learned.
+#[derive(Debug, Serialize)]
+pub(crate) struct PreviewView {
+    pub(crate) step: u32,
+    pub(crate) artifact_digest: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,6 +127,11 @@ impl From<&Task> for TaskView {
                 loss: progress.loss,
                 norm_ratio: progress.norm_ratio,
                 steps_per_second: progress.steps_per_second,
+                seconds_left: progress.time_left.as_ref().map(|left| seconds(Some(left))),
+                preview: progress.preview.as_ref().map(|preview| PreviewView {
+                    step: preview.step,
+                    artifact_digest: preview.artifact_digest.clone(),
+                }),
             }),
             inversion_result: None,
             generation_result: None,

@@ -59,7 +59,7 @@ impl Running {
     /// Waits for the next event; an ending where it is one.
     pub(crate) fn next(&mut self) -> anyhow::Result<Option<Ended>> {
         match self.events.blocking_recv().context("the engine has died")? {
-            Event::Room { .. } => Ok(None),
+            Event::Room { .. } | Event::Previewed { .. } => Ok(None),
             Event::Progress { attempt, progress, .. } => {
                 self.steps.insert(attempt, progress.step);
                 Ok(None)

@@ -16,6 +16,7 @@ use likeness_shared::proto::{
 use serde::Serialize;
 
 use crate::arguments::{Global, number, whole_number};
+use crate::commands::previews::Previews;
 use crate::commands::{person_files, photos, timing, watch};
 use crate::exit::Exit;
 use crate::output::Voice;
@@ -34,6 +35,9 @@ Examples:
 
 --consent states: \"The person shown in these photos has agreed that a model of their face is learned from them
 and that new pictures of them are drawn with it.\"";
+
+/// Iterations from one preview to the next.
+const PREVIEW_EVERY: u32 = 50;
 
 /// Options of `invert`.
 #[derive(Debug, Args)]
@@ -90,6 +94,12 @@ pub(crate) struct InvertArguments {
     /// The text that stands for the person in prompts [default: sks].
     #[arg(long, value_name = "TEXT")]
     placeholder: Option<String>,
+    /// Keep pictures of the person as he is known so far in this folder, while it is learned.
+    #[arg(long, value_name = "DIR", conflicts_with = "no_wait")]
+    previews: Option<PathBuf>,
+    /// Iterations from one preview to the next [default: 50, where there is --previews].
+    #[arg(long, allow_hyphen_values = true, value_parser = |text: &str| whole_number(text, 1, 10_000), value_name = "N")]
+    preview_every: Option<u32>,
     /// Start it only after so long, such as 90s, 15m, 2h or 7days; at most 30 days.
     #[arg(long, value_parser = timing::span, value_name = "SPAN")]
     delay: Option<Duration>,
@@ -140,7 +150,8 @@ pub(crate) async fn run(options: &InvertArguments, global: &Global, voice: Voice
         print(&task, voice)?;
         return Ok(Exit::Ok);
     }
-    let task = watch::until_interrupted(&client, task_id(&task)?, &options.name, voice).await?;
+    let previews = options.previews.clone().map(Previews::into_folder).transpose()?;
+    let task = watch::until_interrupted(&client, task_id(&task)?, &options.name, previews, voice).await?;
     let exit = watch::outcome(&task, voice)?;
     print(&task, voice)?;
     voice.say(format_args!(
@@ -222,6 +233,7 @@ impl InvertArguments {
             },
             seed: self.seed,
             consent: Some(consent(&self.consent_version)),
+            preview_every: self.preview_every.or(self.previews.is_some().then_some(PREVIEW_EVERY)),
         }
     }
 }

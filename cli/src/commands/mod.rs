@@ -10,6 +10,7 @@ pub(crate) mod local_generation;
 pub(crate) mod people;
 pub(crate) mod person_files;
 pub(crate) mod photos;
+mod previews;
 pub(crate) mod queue;
 pub(crate) mod task;
 pub(crate) mod timing;

@@ -7,6 +7,7 @@ use likeness_shared::proto::{Task, TaskState, task};
 use likeness_shared::watch::is_terminal;
 
 use crate::commands::interrupt::interrupted;
+use crate::commands::previews::Previews;
 use crate::exit::{CliError, Exit};
 use crate::output::Voice;
 use crate::progress::Meter;
@@ -16,26 +17,30 @@ use crate::views;
 pub(crate) async fn follow(
     client: &Client,
     id: TaskId,
-    mut on_change: impl FnMut(&Task) -> anyhow::Result<()>,
+    mut on_change: impl AsyncFnMut(&Task) -> anyhow::Result<()>,
 ) -> anyhow::Result<Task> {
     let mut changes = client.watch_task(id, 0);
     let mut last = None;
     while let Some(task) = changes.next().await? {
-        on_change(&task)?;
+        on_change(&task).await?;
         last = Some(task);
     }
     last.context("the server ended the watch without a word about the task")
 }
 
-/// Follows a task with a meter on stderr.
+/// Follows a task with a meter on stderr; keeps its previews where they are wanted.
 pub(crate) async fn with_meter(
     client: &Client,
     id: TaskId,
     label: &str,
+    mut previews: Option<Previews>,
     voice: Voice,
 ) -> anyhow::Result<Task> {
     let mut meter = Meter::new(voice, label);
-    let ended = follow(client, id, |task| {
+    let ended = follow(client, id, async |task| {
+        if let Some(previews) = &mut previews {
+            previews.keep(client, task, voice).await;
+        }
         if !is_terminal(task.state()) {
             meter.show(views::standing(task));
         }
@@ -51,10 +56,11 @@ pub(crate) async fn until_interrupted(
     client: &Client,
     id: TaskId,
     label: &str,
+    previews: Option<Previews>,
     voice: Voice,
 ) -> anyhow::Result<Task> {
     tokio::select! {
-        ended = with_meter(client, id, label, voice) => ended,
+        ended = with_meter(client, id, label, previews, voice) => ended,
         () = interrupted() => {
             let message = format!(
                 "interrupted; the task goes on: `likeness task watch {id}` follows it, `likeness task cancel {id}` stops it"

@@ -44,6 +44,9 @@ pub fn fill_inversion(spec: Option<InversionSpec>, checks: &mut Checks) -> Inver
         "face" | "ti27" => {}
         other => checks.refuse("spec.templates", format!("must be \"face\" or \"ti27\", not {other:?}")),
     }
+    if let Some(every) = spec.preview_every {
+        checks.whole("spec.preview_every", every, 1..=MAX_INVERSION_STEPS);
+    }
     check_consent(spec.consent.as_ref(), checks);
     spec
 }

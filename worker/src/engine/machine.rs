@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use likeness_shared::proto::Progress;
 
-use super::order::{Ending, Fault, Order};
+use super::order::{Ending, Fault, Order, Preview};
 
 /// What kind of work a task wants next. Tasks in the same stage can share a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,6 +64,11 @@ pub trait Job {
 
     /// The state to resume from on another worker, where there is one.
     fn checkpoint(&self) -> Option<Bytes>;
+
+    /// A preview that has been finished since this was asked last.
+    fn take_preview(&mut self) -> Option<Preview> {
+        None
+    }
 }
 
 /// What a step of one task led to: an ending, or nothing yet.

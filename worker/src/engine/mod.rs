@@ -26,7 +26,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 pub use machine::{Class, Demand, Job, Machine, Memory, PassError, Side, Stage, Stepped};
 pub use order::{
     Attempt, Blame, BoundPerson, Command, DrawnPicture, DrawnPictures, Ending, Event, Fault, LearnedPerson,
-    Order, Work,
+    Order, Preview, Work,
 };
 pub use slot::LiveAttempts;
 pub use studio::{LoadedModel, Studio};
@@ -202,7 +202,7 @@ impl<'m, M: Machine> Engine<'m, M> {
 
     /// Says what there is to say of every task. False when nobody listens any more.
     fn tell<E: From<Event>>(&mut self, events: &Sender<E>) -> bool {
-        self.slots.iter_mut().filter_map(Slot::tell).all(|event| tell(events, event))
+        self.slots.iter_mut().flat_map(Slot::tell).all(|event| tell(events, event))
     }
 
     /// Says how many tasks there is room for, where that has changed. False when nobody listens any more.
@@ -224,7 +224,7 @@ impl<'m, M: Machine> Engine<'m, M> {
 /// False when nobody listens any more.
 fn tell<E: From<Event>>(events: &Sender<E>, event: Event) -> bool {
     match event {
-        Event::Progress { .. } | Event::Room { .. } => {
+        Event::Progress { .. } | Event::Previewed { .. } | Event::Room { .. } => {
             !matches!(events.try_send(event.into()), Err(TrySendError::Closed(_)))
         }
         Event::Ended { .. } => events.blocking_send(event.into()).is_ok(),

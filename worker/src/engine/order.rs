@@ -104,6 +104,13 @@ pub enum Event {
         /// Time the device has worked for it so far.
         device_time: Duration,
     },
+    /// A look at what is being learned.
+    Previewed {
+        /// Which attempt.
+        attempt: Attempt,
+        /// The picture.
+        preview: Preview,
+    },
     /// How many tasks can be live and all get on at the full pace; told when it changes.
     Room {
         /// Live ones included.
@@ -138,6 +145,15 @@ pub enum Ending {
         /// How far it was.
         progress: Progress,
     },
+}
+
+/// A small picture of a person who is being learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// Iterations made when it was begun.
+    pub step: u32,
+    /// The file.
+    pub png: Bytes,
 }
 
 /// A finished inversion.

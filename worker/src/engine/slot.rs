@@ -131,8 +131,16 @@ impl<J: Job> Slot<J> {
         self.state = State::Ending(Ending::Failed(fault));
     }
 
-    /// What there is to tell: the ending; or progress, where the stage is new or the last report is old enough.
-    pub(super) fn tell(&mut self) -> Option<Event> {
+    /// What there is to tell: a preview, where there is a new one; and the ending, or progress where that is due.
+    pub(super) fn tell(&mut self) -> impl Iterator<Item = Event> + use<J> {
+        let attempt = self.attempt;
+        let preview = self.job_mut().and_then(Job::take_preview);
+        let preview = preview.map(|preview| Event::Previewed { attempt, preview });
+        preview.into_iter().chain(self.news())
+    }
+
+    /// The ending; or progress, where the stage is new or the last report is old enough.
+    fn news(&mut self) -> Option<Event> {
         let (attempt, device_time) = (self.attempt, self.device_time);
         match std::mem::replace(&mut self.state, State::Over) {
             State::Ending(ending) => return Some(Event::Ended { attempt, ending, device_time }),
@@ -180,7 +188,12 @@ impl Rate {
     }
 
     fn fill(&self, progress: Progress) -> Progress {
-        Progress { steps_per_second: self.steps_per_second, ..progress }
+        let left = f64::from(progress.total_steps.saturating_sub(progress.step));
+        let known = self.steps_per_second > 0.0 && self.phase == progress.phase;
+        let time_left =
+            known.then(|| Duration::try_from_secs_f64(left / self.steps_per_second).ok()).flatten();
+        let time_left = time_left.and_then(|left| prost_types::Duration::try_from(left).ok());
+        Progress { steps_per_second: self.steps_per_second, time_left, ..progress }
     }
 }
 

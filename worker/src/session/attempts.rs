@@ -4,14 +4,16 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use likeness_shared::proto::{CancelMode, HeldVerdict, Lease, LeaseVerdict, Progress, SettleVerdict};
+use likeness_shared::proto::{
+    CancelMode, HeldVerdict, Lease, LeaseVerdict, Preview, Progress, SettleVerdict,
+};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::held::{Admission, Stage};
 use super::settle::Settlement;
 use super::{Errand, Session, fetch, parse_attempt, settle};
-use crate::engine::{Attempt, Command, Ending};
+use crate::engine::{self, Attempt, Command, Ending};
 use crate::error::WorkerError;
 
 impl Session {
@@ -91,6 +93,14 @@ impl Session {
                 tracing::warn!(%attempt, %fault, "task's files cannot be had");
                 self.settle(attempt, Ending::Failed(fault), Duration::ZERO);
             }
+            Errand::Shown(attempt, Ok(preview)) => {
+                if let Some(held) = self.ledger.get_mut(attempt) {
+                    held.show(preview);
+                }
+            }
+            Errand::Shown(attempt, Err(error)) => {
+                tracing::warn!(%attempt, %error, "preview cannot be shown");
+            }
             Errand::Settled(attempt, verdict) => {
                 match verdict {
                     Ok(SettleVerdict::Stale) => {
@@ -105,6 +115,21 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Starts to carry a preview to the artifact store; the next beats name it. It is tried once: a newer one follows.
+    pub(super) fn show(&mut self, attempt: Attempt, preview: engine::Preview) {
+        let Some(held) = self.ledger.get_mut(attempt).filter(|held| held.stage == Stage::Running) else {
+            return;
+        };
+        let (token, mut routes) = (held.errand.clone(), self.announcer.routes());
+        self.errands.spawn(until_stopped(token, async move {
+            let client = routes.newest().await.client;
+            let digest = client.artifacts().upload(preview.png, "image/png").await;
+            let shown =
+                digest.map(|digest| Preview { step: preview.step, artifact_digest: digest.to_string() });
+            Errand::Shown(attempt, shown)
+        }));
     }
 
     /// Starts to carry an ending to the coordinator; at most one ending per attempt gets this far.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use likeness_shared::ids::{Fence, TaskId};
 use likeness_shared::limits::MAX_CHECKPOINT_BYTES;
-use likeness_shared::proto::{HeldLease, Progress, TaskBeat};
+use likeness_shared::proto::{HeldLease, Preview, Progress, TaskBeat};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Attempt;
@@ -42,6 +42,15 @@ pub(super) struct Held {
     /// What the device has worked for it so far.
     pub(super) device_time: Duration,
     unsent: bool,
+}
+
+impl Held {
+    /// There is a preview to be had, unless a newer one was there first.
+    pub(super) fn show(&mut self, preview: Preview) {
+        if self.progress.preview.as_ref().is_none_or(|shown| shown.step < preview.step) {
+            self.progress.preview = Some(preview);
+        }
+    }
 }
 
 /// All held attempts.
@@ -134,7 +143,8 @@ impl Ledger {
         device_time: Duration,
     ) {
         let Some(held) = self.get_mut(attempt) else { return };
-        held.progress = progress;
+        let preview = held.progress.preview.take();
+        held.progress = Progress { preview, ..progress };
         held.device_time = device_time;
         if let Some(checkpoint) = checkpoint {
             if checkpoint.len() > MAX_CHECKPOINT_BYTES {

@@ -21,11 +21,12 @@ mod settle;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use likeness_shared::artifacts::ArtifactError;
 use likeness_shared::client::{ClientConfig, ClientError};
 use likeness_shared::ids::{Fence, TaskId};
 use likeness_shared::proto::coordinator_message::Message as FromCoordinator;
 use likeness_shared::proto::worker_message::Message as FromWorker;
-use likeness_shared::proto::{Beat, Credit, SettleVerdict, Welcome};
+use likeness_shared::proto::{Beat, Credit, Preview, SettleVerdict, Welcome};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,7 @@ const WATCH: Duration = Duration::from_millis(50);
 enum Errand {
     Fetched(Attempt, Result<Box<Order>, Fault>),
     Settled(Attempt, Result<SettleVerdict, ClientError>),
+    Shown(Attempt, Result<Preview, ArtifactError>),
     /// It was called off.
     Stopped,
 }
@@ -209,6 +211,7 @@ impl Session {
                 self.series.task(attempt.task, &progress, Instant::now());
                 self.ledger.report(attempt, progress, checkpoint, device_time);
             }
+            Some(DeviceEvent::Engine(Event::Previewed { attempt, preview })) => self.show(attempt, preview),
             Some(DeviceEvent::Engine(Event::Room { tasks })) => {
                 tracing::debug!(tasks, "device has room");
                 self.room = tasks;

@@ -106,7 +106,7 @@ impl Job for SimulatedJob {
             phase: if learns { "train" } else { "sample" }.to_owned(),
             loss: if learns { loss_after(step) } else { 0.0 },
             norm_ratio: if learns { 1.0 } else { 0.0 },
-            steps_per_second: 0.0,
+            ..Progress::default()
         }
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use likeness_worker::engine::{
-    Attempt, Command, Ending, EngineOptions, Event, LiveAttempts, Machine, Order, run,
+    Attempt, Command, Ending, EngineOptions, Event, LiveAttempts, Machine, Order, Preview, run,
 };
 use tokio::sync::mpsc;
 
@@ -19,6 +19,7 @@ pub struct Engine {
     pub ended: HashMap<Attempt, Ending>,
     pub steps: HashMap<Attempt, u32>,
     pub device_time: HashMap<Attempt, Duration>,
+    pub previews: HashMap<Attempt, Vec<Preview>>,
 }
 
 impl Engine {
@@ -39,7 +40,8 @@ impl Engine {
         });
         let (live, ended) = (HashSet::new(), HashMap::new());
         let (steps, device_time) = (HashMap::new(), HashMap::new());
-        Self { commands: Some(commands), events, thread: Some(thread), live, ended, steps, device_time }
+        let (commands, thread, previews) = (Some(commands), Some(thread), HashMap::new());
+        Self { commands, events, thread, live, ended, steps, device_time, previews }
     }
 
     pub fn tell(&self, command: Command) {
@@ -55,6 +57,10 @@ impl Engine {
     pub fn next(&mut self) -> Attempt {
         match self.events.blocking_recv().expect("the engine has died") {
             Event::Room { .. } => self.next(),
+            Event::Previewed { attempt, preview } => {
+                self.previews.entry(attempt).or_default().push(preview);
+                attempt
+            }
             Event::Progress { attempt, progress, .. } => {
                 self.steps.insert(attempt, progress.step);
                 attempt

@@ -12,8 +12,9 @@ mod tasks;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use likeness_diffusion::picture::RgbPicture;
 use likeness_shared::ids::{Fence, TaskId};
-use likeness_worker::engine::{Attempt, Command, Ending, Order, Studio};
+use likeness_worker::engine::{Attempt, Command, Ending, Order, Studio, Work};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -136,6 +137,27 @@ fn a_neighbour_that_diverges_takes_nobody_with_it() {
 }
 
 #[test]
+fn previews_come_as_asked_for_and_change_nothing_that_is_learned() {
+    let studio = studio();
+    let plain = inversion(3);
+    let mut watched = plain.clone();
+    let Work::Inversion { spec, .. } = &mut watched.work else { panic!("an inversion") };
+    spec.preview_every = Some(2);
+    let mut engine = Engine::start(&studio);
+    engine.join(watched.clone());
+    engine.join(generation(2));
+    engine.finish();
+    let previews = &engine.previews[&watched.attempt];
+    let steps: Vec<u32> = previews.iter().map(|preview| preview.step).collect();
+    assert_eq!(steps, [2, 4, 6], "of seven iterations");
+    let pictures: Vec<RgbPicture> =
+        previews.iter().map(|preview| RgbPicture::from_png(&preview.png).unwrap().0).collect();
+    assert_ne!(pictures[0].pixels, pictures[2].pixels, "the person changes meanwhile");
+    let found = Product::of(&engine.ended[&watched.attempt]);
+    assert_equal(&watched, &found, &alone(&studio, &plain));
+}
+
+#[test]
 fn rows_that_only_fill_a_pass_up_change_nothing() {
     let (plain, padded) = (studio(), studio_that_pads(true));
     for order in [inversion(2), inversion(4), generation(1), generation(4)] {
@@ -150,7 +172,7 @@ fn in_passes_of_the_same_shape_results_are_equal_bit_by_bit() {
     let subject = inversion(2);
     let beside = |neighbour: u32| {
         let mut other = inversion(neighbour);
-        if let (likeness_worker::engine::Work::Inversion { spec, .. }, seed) = (&mut other.work, neighbour) {
+        if let (Work::Inversion { spec, .. }, seed) = (&mut other.work, neighbour) {
             spec.batch_size = Some(5);
             spec.steps = Some(10_000);
             spec.seed = u64::from(seed);

@@ -87,7 +87,7 @@ pub(super) async fn cancel(
     if let Some(id) = options.which.id {
         let mut task = client.cancel_task(id).await?;
         if options.wait {
-            task = watch::follow(client, id, |_| Ok(())).await?;
+            task = watch::follow(client, id, async |_| Ok(())).await?;
         }
         show(&task, voice)?;
         return Ok(Exit::Ok);

@@ -223,7 +223,7 @@ fn steps(view: &TaskView) -> String {
 }
 
 async fn watch_one(client: &Client, id: TaskId, voice: Voice) -> anyhow::Result<Exit> {
-    let task = watch::follow(client, id, |task| {
+    let task = watch::follow(client, id, async |task| {
         let view = TaskView::from(task);
         let progress = views::standing(task).to_string();
         voice.event(&view, format_args!("{} {} {progress}", view.id, view.state))?;

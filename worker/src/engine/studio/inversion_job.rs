@@ -15,6 +15,7 @@ use likeness_shared::limits::DEFAULT_PLACEHOLDER;
 use likeness_shared::proto::{InversionSpec, Progress};
 use sha2::{Digest, Sha256};
 
+use super::preview::Previews;
 use super::{LoadedModel, spec};
 use crate::engine::machine::{Class, Demand, Side, Stage, Stepped};
 use crate::engine::order::{Ending, Fault, LearnedPerson};
@@ -59,6 +60,7 @@ pub struct InversionJob<'m> {
     start: Start,
     checkpoint: Bytes,
     phase: Phase<'m>,
+    previews: Previews<'m>,
 }
 
 impl<'m> InversionJob<'m> {
@@ -83,7 +85,8 @@ impl<'m> InversionJob<'m> {
         }
         let phase = Phase::Intake { waiting: photos.into(), taken: Vec::new(), refused: Vec::new() };
         let class = Class { model: number, size: (width, height) };
-        Ok(Self { model, class, task, spec, options, start, checkpoint, phase })
+        let previews = Previews::new(spec.preview_every);
+        Ok(Self { model, class, task, spec, options, start, checkpoint, phase, previews })
     }
 
     fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Inversion<'m>, Fault> {
@@ -160,7 +163,11 @@ impl<'m> InversionJob<'m> {
                 let rows_each = if self.options.flip { 2 } else { 1 };
                 (Stage::Encode, self.photos_to_encode().len() as u32 * rows_each)
             }
-            Phase::Train(inversion) => (Stage::Train, inversion.rows()),
+            Phase::Train(inversion) => match self.previews.under_way() {
+                [] => (Stage::Train, inversion.rows()),
+                [picture, ..] if picture.is_drawn() => (Stage::Decode, 1),
+                [picture, ..] => (Stage::Sample, picture.rows()),
+            },
         };
         Demand { side: Side::Learning, stage, class: self.class, rows: rows.max(1) }
     }
@@ -223,10 +230,20 @@ impl<'m> InversionJob<'m> {
     pub(super) fn trained(&mut self, rows: &[RowOutcome]) -> Stepped {
         let Phase::Train(inversion) = &mut self.phase else { return Ok(None) };
         inversion.absorb(rows).map_err(fault)?;
-        match &self.phase {
-            Phase::Train(inversion) => self.ending(inversion),
-            _ => Ok(None),
+        let Phase::Train(inversion) = &self.phase else { return Ok(None) };
+        if inversion.is_finished() {
+            return self.ending(inversion);
         }
+        self.previews.begin(self.model, inversion.report().step, self.options.seed, inversion.vectors());
+        Ok(None)
+    }
+
+    pub(super) fn previews(&self) -> &Previews<'m> {
+        &self.previews
+    }
+
+    pub(super) fn previews_mut(&mut self) -> &mut Previews<'m> {
+        &mut self.previews
     }
 
     /// The person, once all iterations are made.
@@ -252,7 +269,7 @@ impl<'m> InversionJob<'m> {
                     phase: "train".to_owned(),
                     loss: report.smoothed,
                     norm_ratio: report.norm_ratio,
-                    steps_per_second: 0.0,
+                    ..Progress::default()
                 };
             }
         };

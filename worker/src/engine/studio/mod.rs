@@ -5,16 +5,19 @@ mod guard;
 mod inversion_job;
 mod memory;
 mod passes;
+mod preview;
 mod spec;
 
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_shared::proto::Progress;
 
 use super::machine::{Demand, Job, Machine, Memory, PassError, Stage, Stepped};
-use super::order::{Fault, Order, Work};
+use super::order::{Fault, Order, Preview, Work};
+use crate::generation::{GenerationError, TextToImage};
 use generation_job::GenerationJob;
 use inversion_job::{InversionJob, Resumed};
 use memory::ProcessMemory;
@@ -44,6 +47,41 @@ pub enum StudioJob<'m> {
     Inversion(Box<InversionJob<'m>>),
     /// A prompt to pictures.
     Generation(Box<GenerationJob<'m>>),
+}
+
+impl<'m> StudioJob<'m> {
+    fn diffusion(&self) -> &'m StableDiffusion {
+        match self {
+            Self::Inversion(job) => job.diffusion(),
+            Self::Generation(job) => job.diffusion(),
+        }
+    }
+
+    /// The pictures that it draws, all at the same step.
+    fn under_way(&self) -> &[TextToImage<'m>] {
+        match self {
+            Self::Inversion(job) => job.previews().under_way(),
+            Self::Generation(job) => job.under_way(),
+        }
+    }
+
+    fn under_way_mut(&mut self) -> &mut [TextToImage<'m>] {
+        match self {
+            Self::Inversion(job) => job.previews_mut().under_way_mut(),
+            Self::Generation(job) => job.under_way_mut(),
+        }
+    }
+
+    /// The pictures under way have been decoded.
+    fn decoded(&mut self, decoded: Vec<Result<RgbPicture, GenerationError>>) -> Stepped {
+        match self {
+            Self::Inversion(job) => {
+                job.previews_mut().decoded(decoded);
+                Ok(None)
+            }
+            Self::Generation(job) => job.decoded(decoded),
+        }
+    }
 }
 
 impl Studio {
@@ -119,6 +157,13 @@ impl Job for StudioJob<'_> {
     fn checkpoint(&self) -> Option<Bytes> {
         match self {
             Self::Inversion(job) => job.checkpoint(),
+            Self::Generation(_) => None,
+        }
+    }
+
+    fn take_preview(&mut self) -> Option<Preview> {
+        match self {
+            Self::Inversion(job) => job.previews_mut().take(),
             Self::Generation(_) => None,
         }
     }

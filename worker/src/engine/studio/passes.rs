@@ -21,8 +21,8 @@ pub(super) fn make(
         Stage::Encode => encode(inversions(jobs)?, most_rows),
         Stage::Train => train(inversions(jobs)?, most_rows),
         Stage::Prompt => Ok(generations(jobs)?.into_iter().map(GenerationJob::read_prompt).collect()),
-        Stage::Sample => sample(generations(jobs)?, most_rows),
-        Stage::Decode => decode(generations(jobs)?, most_rows),
+        Stage::Sample => sample(jobs, most_rows),
+        Stage::Decode => decode(jobs, most_rows),
     }
 }
 
@@ -49,10 +49,10 @@ fn train(mut jobs: Vec<&mut InversionJob<'_>>, most_rows: usize) -> Result<Vec<S
     Ok(jobs.iter_mut().zip(&rows).map(|(job, rows)| job.trained(rows)).collect())
 }
 
-fn sample(mut jobs: Vec<&mut GenerationJob<'_>>, most_rows: usize) -> Result<Vec<Stepped>, PassError> {
+fn sample(jobs: &mut [&mut StudioJob<'_>], most_rows: usize) -> Result<Vec<Stepped>, PassError> {
     let Some(model) = jobs.first().map(|job| job.diffusion()) else { return Ok(Vec::new()) };
     let mut pictures: Vec<&mut TextToImage<'_>> = Vec::new();
-    for job in &mut jobs {
+    for job in jobs.iter_mut() {
         pictures.extend(job.under_way_mut());
     }
     sample_pass(model, &mut pictures, most_rows)
@@ -60,14 +60,14 @@ fn sample(mut jobs: Vec<&mut GenerationJob<'_>>, most_rows: usize) -> Result<Vec
     Ok(jobs.iter().map(|_| Ok(None)).collect())
 }
 
-fn decode(mut jobs: Vec<&mut GenerationJob<'_>>, most_rows: usize) -> Result<Vec<Stepped>, PassError> {
+fn decode(jobs: &mut [&mut StudioJob<'_>], most_rows: usize) -> Result<Vec<Stepped>, PassError> {
     let Some(model) = jobs.first().map(|job| job.diffusion()) else { return Ok(Vec::new()) };
     let decoded = {
         let pictures: Vec<&TextToImage<'_>> = jobs.iter().flat_map(|job| job.under_way()).collect();
         decode_pass(model, &pictures, most_rows)
     };
     let mut decoded = decoded.map_err(|error| PassError::Failed(generation_job::fault(error)))?.into_iter();
-    let step = |job: &mut &mut GenerationJob<'_>| {
+    let step = |job: &mut &mut StudioJob<'_>| {
         let count = job.under_way().len();
         job.decoded(decoded.by_ref().take(count).collect())
     };
