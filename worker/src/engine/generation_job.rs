@@ -28,16 +28,17 @@ impl<'m> GenerationJob<'m> {
         model: &'m LoadedModel,
         spec: &GenerationSpec,
         people: Vec<BoundPerson>,
+        init_image: Option<&[u8]>,
     ) -> Result<Self, Fault> {
         let mut warnings = Vec::new();
         let mut persons = Vec::with_capacity(people.len());
         for bound in people {
             persons.push(read_person(model, bound, &mut warnings)?);
         }
-        let options = spec::generation_options(spec, persons)?;
+        let options = spec::generation_options(spec, persons, init_image)?;
         options.validate(&model.diffusion).map_err(fault)?;
         let wanted = spec.pictures.unwrap_or(1).max(1);
-        let calls_each = options.steps as usize;
+        let calls_each = options.steps_made() as usize;
         Ok(Self {
             model,
             options,

@@ -52,9 +52,9 @@ impl JobOpener for Studio {
                     InversionJob::open(model, attempt.task, *spec, photos, start_file.as_deref(), resumed)?;
                 Ok(Box::new(job))
             }
-            Work::Generation { spec, people } => {
+            Work::Generation { spec, people, init_image } => {
                 let model = self.model(&spec.model)?;
-                Ok(Box::new(GenerationJob::open(model, &spec, people)?))
+                Ok(Box::new(GenerationJob::open(model, &spec, people, init_image.as_deref())?))
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Photos as the UNet sees them: the VAE's mean and deviation of each photo and of its mirror image, worked
 //! out once and kept on the host; every iteration samples them anew.
 
-use burn::tensor::{FloatDType, Tensor, TensorData};
-use likeness_diffusion::picture::RgbPicture;
+use burn::tensor::{FloatDType, Tensor};
+use likeness_diffusion::picture::{RgbPicture, from_rgb8};
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
 /// A photo that cannot be encoded.
@@ -104,19 +104,11 @@ pub fn encode_photo(
     if pixels.len() != bytes {
         return Err(LatentsError::Bytes { index, found: pixels.len(), expected: bytes });
     }
-    let image = pixels_to_tensor(model, photo);
+    let image = from_rgb8(photo, model.device());
     let upright = moments(model, index, image.clone())?;
     let mirrored = if flip { Some(moments(model, index, image.flip([3]))?) } else { None };
     let shape = [model.latent_channels(), (height / multiple) as usize, (width / multiple) as usize];
     Ok(PhotoLatents { upright, mirrored, shape })
-}
-
-/// `[1, 3, H, W]` in [-1, 1], in f32.
-fn pixels_to_tensor(model: &StableDiffusion, photo: &RgbPicture) -> Tensor<4> {
-    let (width, height) = (photo.width as usize, photo.height as usize);
-    let values: Vec<f32> = photo.pixels.iter().map(|byte| f32::from(*byte) / 127.5 - 1.0).collect();
-    Tensor::<4>::from_data(TensorData::new(values, [1, height, width, 3]), model.device())
-        .permute([0, 3, 1, 2])
 }
 
 fn moments(model: &StableDiffusion, index: usize, image: Tensor<4>) -> Result<Moments, LatentsError> {
