@@ -10,9 +10,9 @@ use likeness_shared::errors::explain;
 use likeness_shared::ids::{Digest, PersonId, RequestId};
 use likeness_shared::proto::artifacts_client::ArtifactsClient;
 use likeness_shared::proto::{
-    GenerationSpec, GetPersonRequest, GetUploadRequest, ImportPersonRequest, InversionSettlement,
+    GenerationSpec, GetPersonRequest, GetUploadRequest, ImportPersonRequest, InitImage, InversionSettlement,
     InversionSpec, ListPeopleRequest, ListTasksRequest, PersonBinding, Progress, SettleVerdict, TaskBeat,
-    TaskState, UploadHeader, UploadRequest, settle_request, upload_request,
+    TaskState, UploadHeader, UploadRequest, lease, settle_request, upload_request,
 };
 use support::*;
 use tonic::Code;
@@ -53,6 +53,38 @@ async fn refusals_name_every_field_and_every_missing_photo() {
         assert!(refused.to_string().contains(&digest.to_string()), "{digest} is not in {refused}");
     }
     assert!(!refused.to_string().contains(&here.to_string()));
+    running.shutdown(SOON).await;
+}
+
+#[tokio::test]
+async fn a_generation_may_begin_at_an_uploaded_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let (running, client) = start(folder.path()).await;
+    let over = |digest: &str, strength: Option<f64>| {
+        let mut request = generation("a castle");
+        let init_image = Some(InitImage { artifact_digest: digest.to_owned(), strength });
+        request.spec = Some(GenerationSpec { init_image, ..request.spec.unwrap() });
+        request
+    };
+    let refused = client.submit_generation(over("a picture", Some(0.001))).await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::InvalidArgument));
+    for field in ["spec.init_image.artifact_digest:", "spec.init_image.strength:"] {
+        assert!(refused.to_string().contains(field), "{field} is not in {refused}");
+    }
+    let missing = Digest::of(b"a picture").to_string();
+    let refused = client.submit_generation(over(&missing, None)).await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::FailedPrecondition));
+    assert!(refused.to_string().contains(&missing), "{missing} is not in {refused}");
+
+    client.artifacts().upload(&b"a picture"[..], "image/png").await.unwrap();
+    let request = over(&missing, None);
+    let task = client.submit_generation(request.clone()).await.unwrap().task.unwrap();
+    let repeated = client.submit_generation(request).await.unwrap();
+    assert_eq!((repeated.task.unwrap().id, repeated.repeated), (task.id, true));
+    let mut worker = FakeWorker::join(&running, "w1", 1).await;
+    let Some(lease::Spec::Generation(spec)) = worker.lease().await.spec else { panic!("no generation") };
+    let init_image = InitImage { artifact_digest: missing, strength: Some(0.8) };
+    assert_eq!(spec.init_image, Some(init_image), "the lease holds the default that was used");
     running.shutdown(SOON).await;
 }
 

@@ -12,7 +12,7 @@ mod timing;
 use std::time::Duration;
 
 pub use checks::{Checks, Violations};
-pub use generation::fill_generation;
+pub use generation::{fill_generation, steps_made};
 pub use inversion::fill_inversion;
 pub use timing::{StartTimes, fill_timing};
 
@@ -64,6 +64,8 @@ pub const DEFAULT_SAMPLER_STEPS: u32 = 50;
 pub const DEFAULT_GUIDANCE_SCALE: f64 = 7.5;
 /// Classifier-free guidance, at most.
 pub const MAX_GUIDANCE_SCALE: f64 = 100.0;
+/// How much of an init image is given up where the request does not say.
+pub const DEFAULT_STRENGTH: f64 = 0.8;
 /// Width and height of a picture in pixels: at least.
 pub const MIN_PICTURE_SIDE: u32 = 8;
 /// Width and height of a picture in pixels: at most.

@@ -166,6 +166,24 @@ fn numbers_and_names_out_of_range_are_usage_errors_that_say_the_range() {
 }
 
 #[test]
+fn an_init_image_that_cannot_be_drawn_over_is_named_before_the_model_is_loaded() {
+    let out = tempfile::tempdir().unwrap();
+    let path = out.path().join("a.png");
+    let photo = world::photos("person-05").remove(0).display().to_string();
+    let broken = out.path().join("broken.jpg");
+    fs::write(&broken, b"\xff\xd8\xff\xe0 and then nothing that a decoder knows").unwrap();
+    let refused = |more: &[&str], code: i32, words: &[&str]| {
+        draw(out.path(), &path, &[&["--init-image"], more].concat()).expect(code, words);
+    };
+    refused(&["no-such-file.jpg"], 1, &["no-such-file.jpg"]);
+    refused(&[broken.to_str().unwrap()], 1, &["broken.jpg", "corrupt"]);
+    refused(&[&photo, "--strength", "0"], 2, &["--strength", "above 0 and at most 1"]);
+    refused(&[&photo, "--strength", "0.4"], 2, &["--strength 0.4 of --steps 2", "raise"]);
+    draw(out.path(), &path, &["--strength", "0.5"]).expect(2, &["--init-image"]);
+    assert!(!path.exists());
+}
+
+#[test]
 fn a_size_that_the_model_cannot_draw_is_told_one_that_it_can() {
     let out = tempfile::tempdir().unwrap();
     draw(&world::pocket_model(), &out.path().join("a.png"), &["--width", "65"])

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 
+use likeness_shared::ids::Digest;
 use likeness_tests::cli::{self, Ended};
 use likeness_tests::fleet::{START, WORK, in_state, trained};
 use likeness_tests::service::Service;
@@ -76,6 +77,8 @@ fn photos_in_pictures_out() {
         run(&["people", "import", &file, "--name", &format!("ann-{format}"), "--placeholder", "zwx"])
             .expect(0, &[]);
     }
+    drawn_over_a_photo_through_the_fleet_and_here(&run, &photos[0], out.path());
+
     let words = String::from_utf8_lossy(&fs::read(&picture).unwrap()).into_owned();
     for word in [prompt, "seed", "sampler", "model_digest"] {
         assert!(words.contains(word), "the PNG does not say {word:?}");
@@ -120,6 +123,28 @@ fn what_runs_when_the_fleet_stops_goes_on_when_it_starts_again() {
     assert_eq!(ended["attempts"]["hand_backs"], 1, "{ended}");
     let first = watch.lines().iter().find_map(|line| trained(line, 0)).unwrap();
     assert!(first["progress"]["step"].as_u64().unwrap() >= 5, "it began anew: {first}");
+}
+
+/// A picture drawn over a photo is the same through the fleet and here, and says over which one.
+fn drawn_over_a_photo_through_the_fleet_and_here(run: &dyn Fn(&[&str]) -> Ended, photo: &str, folder: &Path) {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (fleet, local, model) =
+        (path("over.png"), path("over-here.png"), world::pocket_model().display().to_string());
+    let asked =
+        ["--prompt", "a photo of human face", "--steps", "6", "--init-image", photo, "--strength", "0.5"];
+    run(&[&["generate", "--out", &fleet], &asked[..]].concat()).expect(0, &["photos: 1 uploaded"]);
+    cli::likeness(&[&["generate", "--model", &model, "--out", &local], &asked[..]].concat()).expect(0, &[]);
+    assert_eq!(pixels(&fleet), pixels(&local));
+    let words = String::from_utf8_lossy(&fs::read(&fleet).unwrap()).into_owned();
+    let digest = Digest::of(&fs::read(photo).unwrap()).to_string();
+    for word in [digest.as_str(), "init_image", "strength"] {
+        assert!(words.contains(word), "the PNG does not say {word:?}");
+    }
+
+    let broken = path("broken.jpg");
+    fs::write(&broken, b"\xff\xd8\xff\xe0 and then nothing that a decoder knows").unwrap();
+    run(&["generate", "--prompt", "a face", "--init-image", &broken, "--out", &fleet])
+        .expect(5, &["corrupt", "the init image cannot be used"]);
 }
 
 /// Files that begin like photos and are none get through the client, and the task says which and why.

@@ -52,7 +52,7 @@ impl Material {
             steps: Some(steps),
             ..GenerationSpec::default()
         };
-        order(Work::Generation { spec: Box::new(spec), people: Vec::new() })
+        order(Work::Generation { spec: Box::new(spec), people: Vec::new(), init_image: None })
     }
 }
 

@@ -10,17 +10,18 @@ use likeness_diffusion::samplers::SamplerKind;
 use likeness_shared::client::Client;
 use likeness_shared::ids::{Digest, RequestId};
 use likeness_shared::limits::{
-    DEFAULT_GUIDANCE_SCALE, DEFAULT_SAMPLER_STEPS, MAX_ARTIFACT_BYTES, MAX_GUIDANCE_SCALE, MAX_PICTURE_SIDE,
-    MAX_PICTURES, MAX_SAMPLER_STEPS, MIN_PICTURE_SIDE,
+    DEFAULT_GUIDANCE_SCALE, DEFAULT_SAMPLER_STEPS, DEFAULT_STRENGTH, MAX_ARTIFACT_BYTES, MAX_GUIDANCE_SCALE,
+    MAX_PICTURE_SIDE, MAX_PICTURES, MAX_SAMPLER_STEPS, MIN_PICTURE_SIDE, steps_made,
 };
 use likeness_shared::proto::{
-    GenerationSpec, PersonBinding, Picture, Sampler, SubmitGenerationRequest, Task, Timing, task,
+    GenerationSpec, InitImage, PersonBinding, Picture, Sampler, SubmitGenerationRequest, Task, Timing, task,
 };
 use serde::Serialize;
 
 use crate::arguments::{Global, number, whole_number};
+use crate::commands::photos::{self, PhotoFile};
 use crate::commands::{invert, people, timing, watch};
-use crate::exit::Exit;
+use crate::exit::{CliError, Exit};
 use crate::output::Voice;
 use crate::views::TaskView;
 use crate::whole_file;
@@ -30,6 +31,7 @@ Examples:
   likeness generate --person ann --prompt \"a photo of sks on a beach\" --out ann.png
   likeness generate --person ann --person bob=zwx --prompt \"a photo of sks and zwx\" --pictures 4 --out pictures
   likeness generate --model stable-diffusion-2-1-base --prompt \"a lighthouse\" --seed 7 --out lighthouse.png
+  likeness generate --person ann --prompt \"sks, oil painting\" --init-image ann.png --strength 0.6 --out painting.png
   likeness generate --model DIR --embedding ann.safetensors --embedding-token sks --prompt \"a photo of sks\" --out a.png";
 
 /// Options of `generate`.
@@ -66,6 +68,13 @@ pub(crate) struct GenerateArguments {
     /// Height in pixels [default: the model's own].
     #[arg(long, allow_hyphen_values = true, value_parser = side, value_name = "PIXELS")]
     pub(super) height: Option<u32>,
+
+    /// A JPEG, PNG or WebP picture to draw over (image to image); its centre is brought to the size drawn.
+    #[arg(long, value_name = "FILE")]
+    pub(super) init_image: Option<PathBuf>,
+    /// How much of the init image is given up, above 0 and at most 1: so much of the steps is made.
+    #[arg(long, allow_hyphen_values = true, requires = "init_image", default_value_t = DEFAULT_STRENGTH, value_parser = strength, value_name = "STRENGTH")]
+    pub(super) strength: f64,
 
     /// Draw here, without a server, with the model in this folder (diffusers layout).
     #[arg(long, value_name = "DIR", help_heading = "Without a server")]
@@ -110,6 +119,10 @@ fn guidance(text: &str) -> Result<f64, String> {
     number(text, &wanted, |scale| (1.0..=MAX_GUIDANCE_SCALE).contains(&scale))
 }
 
+fn strength(text: &str) -> Result<f64, String> {
+    number(text, "a number above 0 and at most 1", |strength| strength > 0.0 && strength <= 1.0)
+}
+
 fn side(text: &str) -> Result<u32, String> {
     whole_number(text, MIN_PICTURE_SIDE, MAX_PICTURE_SIDE)
 }
@@ -126,12 +139,27 @@ impl GenerateArguments {
     pub(crate) fn is_local(&self) -> bool {
         self.model.is_some()
     }
+
+    /// The init image's file, where there is one, read as photos are.
+    pub(super) fn init_file(&self) -> anyhow::Result<Option<PhotoFile>> {
+        let Some(path) = &self.init_image else { return Ok(None) };
+        if steps_made(self.steps, self.strength) == 0 {
+            let (strength, steps) = (self.strength, self.steps);
+            let message =
+                format!("--strength {strength} of --steps {steps} is not one whole step: raise one of them");
+            return Err(CliError::new(Exit::Usage, message).into());
+        }
+        Ok(photos::read(std::slice::from_ref(path))?.pop())
+    }
 }
 
 pub(crate) async fn run(options: &GenerateArguments, global: &Global, voice: Voice) -> anyhow::Result<Exit> {
     let targets = targets(&options.out, options.seed, options.pictures)?;
+    let file = options.init_file()?;
     let client = Client::connect(&global.server).await?;
-    let spec = options.spec(bindings(&options.people, &client, global).await?);
+    let people = bindings(&options.people, &client, global).await?;
+    let digest = photos::upload(&client, file.as_slice(), voice).await?.pop();
+    let spec = options.spec(people, digest);
     let timing = timing::timing(options.delay, options.start_within);
     let task = submit(&client, global, spec, timing).await?;
     if options.no_wait {
@@ -190,7 +218,7 @@ async fn bindings(people: &[String], client: &Client, global: &Global) -> anyhow
 }
 
 impl GenerateArguments {
-    fn spec(&self, people: Vec<PersonBinding>) -> GenerationSpec {
+    fn spec(&self, people: Vec<PersonBinding>, init_digest: Option<String>) -> GenerationSpec {
         GenerationSpec {
             model: self.fleet_model.clone().unwrap_or_default(),
             prompt: self.prompt.clone(),
@@ -203,6 +231,8 @@ impl GenerateArguments {
             guidance_scale: Some(self.guidance),
             width: self.width,
             height: self.height,
+            init_image: init_digest
+                .map(|artifact_digest| InitImage { artifact_digest, strength: Some(self.strength) }),
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use burn::tensor::{Device, FloatDType};
 use likeness_diffusion::model_folder::ModelFolder;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
-use likeness_worker::generation::{GenerationOptions, Person, TextToImage};
+use likeness_worker::generation::{GenerationOptions, InitImage, Person, TextToImage};
 use serde::Serialize;
 
 use crate::commands::generate::{GenerateArguments, file_targets, seeds};
@@ -27,11 +27,18 @@ struct Drawn {
 pub(crate) fn run(options: &GenerateArguments, voice: Voice) -> anyhow::Result<Exit> {
     let targets = file_targets(&options.out, options.seed, options.pictures)?;
     let persons = persons(options)?;
+    let init_image = init_image(options)?;
     let folder = options.model.as_deref().unwrap_or(Path::new("."));
     let (model, digest) = load(folder, voice)?;
     let mut warnings = Vec::new();
     for (seed, path) in seeds(options.seed, options.pictures).zip(&targets) {
-        let said = draw(&model, &digest, generation(options, persons.clone(), seed), path, voice)?;
+        let said = draw(
+            &model,
+            &digest,
+            generation(options, persons.clone(), init_image.clone(), seed),
+            path,
+            voice,
+        )?;
         for warning in said {
             if !warnings.contains(&warning) {
                 voice.warn(&warning);
@@ -56,7 +63,12 @@ fn load(folder: &Path, voice: Voice) -> anyhow::Result<(StableDiffusion, String)
     Ok((model, digest))
 }
 
-fn generation(options: &GenerateArguments, persons: Vec<Person>, seed: u64) -> GenerationOptions {
+fn generation(
+    options: &GenerateArguments,
+    persons: Vec<Person>,
+    init_image: Option<InitImage>,
+    seed: u64,
+) -> GenerationOptions {
     GenerationOptions {
         prompt: options.prompt.clone(),
         negative_prompt: options.negative_prompt.clone(),
@@ -67,7 +79,16 @@ fn generation(options: &GenerateArguments, persons: Vec<Person>, seed: u64) -> G
         guidance_scale: options.guidance,
         width: options.width,
         height: options.height,
+        init_image,
     }
+}
+
+/// The picture to begin at, decoded.
+fn init_image(options: &GenerateArguments) -> anyhow::Result<Option<InitImage>> {
+    let (Some(path), Some(file)) = (&options.init_image, options.init_file()?) else { return Ok(None) };
+    let image = InitImage::read(&file.bytes, options.strength)
+        .with_context(|| format!("cannot begin at {}", path.display()))?;
+    Ok(Some(image))
 }
 
 /// Draws one picture into a file and returns what the caller should know.

@@ -72,6 +72,9 @@ pub(crate) async fn upload(
     photos: &[PhotoFile],
     voice: Voice,
 ) -> anyhow::Result<Vec<String>> {
+    if photos.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut meter = Meter::new(voice, "photos");
     let mut digests = Vec::new();
     for (index, photo) in photos.iter().enumerate() {

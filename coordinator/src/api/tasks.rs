@@ -51,7 +51,7 @@ impl TasksService {
         if let Some(repeated) = self.repeated(&owner, &id, body).await? {
             return Ok(repeated);
         }
-        self.require_artifacts(&spec).await?;
+        self.require_artifacts(files_of(&spec)).await?;
         self.submit(NewTask { owner, request: id, body, spec: Spec::Inversion(spec), times }).await
     }
 
@@ -64,12 +64,14 @@ impl TasksService {
         let times = fill_timing(request.timing, &mut checks);
         checks.finish()?;
         let (owner, id) = (wire::checked(owner)?, wire::checked(id)?);
-        // without people there is nothing that may have gone since, and the store knows a repetition by itself
-        if !spec.people.is_empty() {
+        // without people and files there is nothing that may have gone since, and the store knows a repetition by itself
+        if !spec.people.is_empty() || spec.init_image.is_some() {
             if let Some(repeated) = self.repeated(&owner, &id, body).await? {
                 return Ok(repeated);
             }
             self.require_people(&owner, &spec).await?;
+            let needed = spec.init_image.iter().map(|image| image.artifact_digest.as_str());
+            self.require_artifacts(needed).await?;
         }
         self.submit(NewTask { owner, request: id, body, spec: Spec::Generation(spec), times }).await
     }
@@ -101,13 +103,8 @@ impl TasksService {
         }
     }
 
-    async fn require_artifacts(&self, spec: &InversionSpec) -> Result<(), ServiceError> {
-        let mut needed: Vec<&str> = spec.photo_digests.iter().map(String::as_str).collect();
-        if let Some(start::Kind::Vectors(vectors)) = spec.start.as_ref().and_then(|start| start.kind.as_ref())
-        {
-            needed.push(&vectors.artifact_digest);
-        }
-        let needed: Vec<Digest> = needed.into_iter().filter_map(|text| text.parse().ok()).collect();
+    async fn require_artifacts(&self, needed: impl Iterator<Item = &str>) -> Result<(), ServiceError> {
+        let needed: Vec<Digest> = needed.filter_map(|text| text.parse().ok()).collect();
         listing::require_artifacts(&self.shared, &needed).await
     }
 
@@ -155,6 +152,15 @@ impl TasksService {
             }
         }
     }
+}
+
+/// The files that an inversion reads.
+fn files_of(spec: &InversionSpec) -> impl Iterator<Item = &str> {
+    let start_file = match spec.start.as_ref().and_then(|start| start.kind.as_ref()) {
+        Some(start::Kind::Vectors(vectors)) => Some(vectors.artifact_digest.as_str()),
+        _ => None,
+    };
+    spec.photo_digests.iter().map(String::as_str).chain(start_file)
 }
 
 /// Tells one submit's body from another's.

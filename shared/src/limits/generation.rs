@@ -1,11 +1,12 @@
 //! Checks a [`GenerationSpec`] and writes its defaults into it.
 
 use super::{
-    Checks, DEFAULT_GUIDANCE_SCALE, DEFAULT_SAMPLER_STEPS, MAX_BOUND_PEOPLE, MAX_GUIDANCE_SCALE,
-    MAX_PICTURE_SIDE, MAX_PICTURES, MAX_PROMPT_BYTES, MAX_SAMPLER_STEPS, MIN_PICTURE_SIDE,
+    Checks, DEFAULT_GUIDANCE_SCALE, DEFAULT_SAMPLER_STEPS, DEFAULT_STRENGTH, MAX_BOUND_PEOPLE,
+    MAX_GUIDANCE_SCALE, MAX_PICTURE_SIDE, MAX_PICTURES, MAX_PROMPT_BYTES, MAX_SAMPLER_STEPS,
+    MIN_PICTURE_SIDE,
 };
-use crate::ids::PersonId;
-use crate::proto::{GenerationSpec, Sampler};
+use crate::ids::{Digest, PersonId};
+use crate::proto::{GenerationSpec, InitImage, Sampler};
 
 /// The spec with every unset field at its documented default; what cannot be accepted is noted in `checks` under
 /// `spec.`. Model name and size stay unset where the model's own are meant.
@@ -32,7 +33,8 @@ pub fn fill_generation(spec: Option<GenerationSpec>, checks: &mut Checks) -> Gen
             checks.refuse("spec.sampler", description);
         }
     }
-    checks.whole("spec.steps", *spec.steps.get_or_insert(DEFAULT_SAMPLER_STEPS), 1..=MAX_SAMPLER_STEPS);
+    let steps = *spec.steps.get_or_insert(DEFAULT_SAMPLER_STEPS);
+    checks.whole("spec.steps", steps, 1..=MAX_SAMPLER_STEPS);
     let guidance = *spec.guidance_scale.get_or_insert(DEFAULT_GUIDANCE_SCALE);
     checks.within("spec.guidance_scale", guidance, 1.0, MAX_GUIDANCE_SCALE);
     for (field, side) in [("spec.width", spec.width), ("spec.height", spec.height)] {
@@ -40,7 +42,28 @@ pub fn fill_generation(spec: Option<GenerationSpec>, checks: &mut Checks) -> Gen
             checks.whole(field, side, MIN_PICTURE_SIDE..=MAX_PICTURE_SIDE);
         }
     }
+    if let Some(init_image) = &mut spec.init_image {
+        fill_init_image(init_image, steps, checks);
+    }
     spec
+}
+
+/// How many of a sampler's `steps` are made over an init image: `int(steps * strength)`, the last ones.
+#[must_use]
+pub fn steps_made(steps: u32, strength: f64) -> u32 {
+    ((f64::from(steps) * strength) as u32).min(steps)
+}
+
+fn fill_init_image(init_image: &mut InitImage, steps: u32, checks: &mut Checks) {
+    checks.parse::<Digest>("spec.init_image.artifact_digest", &init_image.artifact_digest);
+    let field = "spec.init_image.strength";
+    let strength = *init_image.strength.get_or_insert(DEFAULT_STRENGTH);
+    checks.above(field, strength, 0.0, 1.0);
+    // what is out of range has its own violation
+    let makes_none = strength > 0.0 && steps > 0 && steps_made(steps, strength) == 0;
+    checks.require(!makes_none, field, || {
+        format!("{strength} of {steps} steps is not one whole step: raise the strength or the steps")
+    });
 }
 
 fn check_people(spec: &GenerationSpec, checks: &mut Checks) {

@@ -3,8 +3,8 @@
 use super::*;
 use crate::ids::Digest;
 use crate::proto::{
-    Consent, GenerationSpec, InversionSpec, LogNormParameterisation, Parameterisation, PersonBinding,
-    Sampler, parameterisation, start,
+    Consent, GenerationSpec, InitImage, InversionSpec, LogNormParameterisation, Parameterisation,
+    PersonBinding, Sampler, parameterisation, start,
 };
 
 fn inversion() -> InversionSpec {
@@ -115,6 +115,36 @@ fn every_fault_of_a_generation_is_named_at_once() {
             "spec.height",
         ]
     );
+}
+
+#[test]
+fn an_init_image_gets_its_strength_and_must_leave_a_step() {
+    let checked = |digest: &str, strength, steps| {
+        let init_image = Some(InitImage { artifact_digest: digest.to_owned(), strength });
+        let mut checks = Checks::new();
+        let spec = GenerationSpec { init_image, steps: Some(steps), ..GenerationSpec::default() };
+        let spec = fill_generation(Some(spec), &mut checks);
+        (spec.init_image.unwrap().strength, fields(checks))
+    };
+    let digest = Digest::of(b"a picture").to_string();
+    let strength_field = "spec.init_image.strength".to_owned();
+    assert_eq!(checked(&digest, None, 50), (Some(0.8), vec![]));
+    assert_eq!(checked(&digest, Some(0.02), 50), (Some(0.02), vec![]));
+    assert_eq!(checked(&digest, Some(1.0), 1), (Some(1.0), vec![]));
+    for (strength, steps) in [(0.0, 50), (-0.1, 50), (1.01, 50), (f64::NAN, 50), (0.019, 50), (0.9, 1)] {
+        assert_eq!(
+            checked(&digest, Some(strength), steps).1,
+            [strength_field.as_str()],
+            "{strength} of {steps}"
+        );
+    }
+    assert_eq!(checked("a picture", None, 50).1, ["spec.init_image.artifact_digest"]);
+}
+
+#[test]
+fn the_steps_made_are_the_reference_librarys() {
+    let made = [(50, 0.8), (10, 0.7), (100, 0.29), (30, 1.0), (30, 0.999), (7, 0.1)];
+    assert_eq!(made.map(|(steps, strength)| steps_made(steps, strength)), [40, 7, 28, 30, 29, 0]);
 }
 
 #[test]

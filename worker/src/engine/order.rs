@@ -55,6 +55,8 @@ pub enum Work {
         spec: Box<GenerationSpec>,
         /// The people of the prompt.
         people: Vec<BoundPerson>,
+        /// The file of the picture to begin at, where the spec names one.
+        init_image: Option<Bytes>,
     },
 }
 

@@ -1,10 +1,12 @@
 //! A prompt as the UNet hears it: the text encoder's output for the negative prompt and the prompt, with
-//! the persons' vectors at their placeholders.
+//! the persons' vectors at their placeholders. With it goes what else all pictures of the prompt share: the init
+//! image, encoded.
 
 use burn::tensor::{Tensor, TensorData};
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_diffusion::tokenizer::{EncodedPrompt, Placeholder};
 
+use super::init_image::EncodedImage;
 use super::options::{GenerationError, GenerationOptions};
 
 /// The context of one prompt; the same for every picture of it.
@@ -14,10 +16,12 @@ pub struct PromptContext {
     pub hidden_states: Tensor<3>,
     /// What the caller should know: truncated prompts, persons that do not occur.
     pub warnings: Vec<String>,
+    /// The init image, where the pictures begin at one.
+    pub init_image: Option<EncodedImage>,
 }
 
 impl PromptContext {
-    /// Encodes prompt and negative prompt.
+    /// Encodes prompt, negative prompt and init image.
     pub fn new(model: &StableDiffusion, options: &GenerationOptions) -> Result<Self, GenerationError> {
         options.validate(model)?;
         let placeholders: Vec<Placeholder> = options
@@ -44,7 +48,9 @@ impl PromptContext {
             .text_encoder
             .embed(&ids, learned_rows(model, options))
             .map_err(|error| GenerationError::Prompt { which: "prompt", reason: error.to_string() })?;
-        Ok(Self { hidden_states: model.text_encoder.forward(embeddings), warnings })
+        let size = options.size(model);
+        let init_image = options.init_image.as_ref().map(|image| EncodedImage::new(model, image, size));
+        Ok(Self { hidden_states: model.text_encoder.forward(embeddings), warnings, init_image })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::options::GenerationOptions;
 
-/// Keyword and text of each chunk. Persons appear by id and placeholder, never by what they were learned from.
+/// Keyword and text of each chunk. Persons appear by id and placeholder, never by what they were learned
+/// from, and an init image by the sha256 of its file.
 pub fn metadata(options: &GenerationOptions, size: (u32, u32), model_digest: &str) -> Vec<(String, String)> {
     let (width, height) = size;
     let mut chunks = vec![
@@ -21,11 +22,19 @@ pub fn metadata(options: &GenerationOptions, size: (u32, u32), model_digest: &st
             options.persons.iter().map(|person| format!("{}={}", person.placeholder, person.id)).collect();
         chunks.push(("people", people.join(", ")));
     }
+    if let Some(image) = &options.init_image {
+        chunks.push(("init_image", image.digest().to_string()));
+        chunks.push(("strength", image.strength().to_string()));
+    }
     chunks.into_iter().map(|(keyword, text)| (keyword.to_owned(), text)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use likeness_diffusion::picture::RgbPicture;
+    use likeness_shared::ids::Digest;
+
+    use super::super::init_image::InitImage;
     use super::super::options::Person;
     use super::*;
 
@@ -42,5 +51,16 @@ mod tests {
         assert_eq!(text("size"), Some("64x96"));
         assert_eq!(text("model_digest"), Some("abc"));
         assert_eq!(text("people"), Some("sks=01J"));
+        assert_eq!((text("init_image"), text("strength")), (None, None));
+    }
+
+    #[test]
+    fn a_picture_drawn_over_another_says_over_which() {
+        let file = RgbPicture::new(2, 1, vec![200; 6]).unwrap().to_png(&[]).unwrap();
+        let init_image = Some(InitImage::read(&file, 0.6).unwrap());
+        let options = GenerationOptions { init_image, ..GenerationOptions::default() };
+        let chunks = metadata(&options, (64, 64), "abc");
+        assert!(chunks.contains(&("init_image".to_owned(), Digest::of(&file).to_string())), "{chunks:?}");
+        assert!(chunks.contains(&("strength".to_owned(), "0.6".to_owned())), "{chunks:?}");
     }
 }

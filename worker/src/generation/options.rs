@@ -4,6 +4,8 @@ use likeness_diffusion::samplers::SamplerKind;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_shared::limits;
 
+use super::init_image::InitImage;
+
 /// A learned person in a prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Person {
@@ -36,6 +38,8 @@ pub struct GenerationOptions {
     pub width: Option<u32>,
     /// Height in pixels; `None` = the model's own.
     pub height: Option<u32>,
+    /// The picture to begin at; `None` = noise alone.
+    pub init_image: Option<InitImage>,
 }
 
 impl Default for GenerationOptions {
@@ -50,6 +54,7 @@ impl Default for GenerationOptions {
             guidance_scale: 7.5,
             width: None,
             height: None,
+            init_image: None,
         }
     }
 }
@@ -63,6 +68,16 @@ pub enum GenerationError {
     /// Guidance that means nothing.
     #[error("guidance_scale is {0}: give a finite number of at least 1 (1 = no guidance), such as 7.5")]
     Guidance(f64),
+    /// A strength that means nothing, or leaves no step.
+    #[error(
+        "strength is {strength} of {steps} steps: give a number above 0 and at most 1 that leaves a whole step, such as 0.8"
+    )]
+    Strength {
+        /// The strength.
+        strength: f64,
+        /// Sampler steps.
+        steps: u32,
+    },
     /// A side that is no whole number of latent pixels (the UNet takes any number of them), or too long.
     #[error(
         "{side} is {pixels} pixels: this model needs a multiple of {multiple} (such as {suggestion}), at most {most}"
@@ -135,7 +150,7 @@ impl GenerationError {
     /// A stable word for the kind of error, as tasks report it.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Steps(_) | Self::Guidance(_) | Self::Sampler(_) => "bad_options",
+            Self::Steps(_) | Self::Guidance(_) | Self::Strength { .. } | Self::Sampler(_) => "bad_options",
             Self::Size { .. } => "bad_size",
             Self::NoPlaceholder | Self::SamePlaceholder(_) | Self::Width { .. } | Self::NoVectors(_) => {
                 "bad_person"
@@ -159,6 +174,9 @@ impl GenerationOptions {
         if !(self.guidance_scale.is_finite() && self.guidance_scale >= 1.0) {
             return Err(GenerationError::Guidance(self.guidance_scale));
         }
+        if let Some(image) = &self.init_image {
+            image.check(self.steps)?;
+        }
         let (width, height) = self.size(model);
         let multiple = model.vae_factor();
         check_side("width", width, multiple)?;
@@ -170,6 +188,12 @@ impl GenerationOptions {
     pub fn size(&self, model: &StableDiffusion) -> (u32, u32) {
         let (width, height) = model.native_size();
         (self.width.unwrap_or(width), self.height.unwrap_or(height))
+    }
+
+    /// Steps that are made: all, or over an init image the last ones.
+    pub fn steps_made(&self) -> u32 {
+        let strength = self.init_image.as_ref().map_or(1.0, InitImage::strength);
+        limits::steps_made(self.steps, strength)
     }
 
     fn check_persons(&self, expected: usize) -> Result<(), GenerationError> {

@@ -1,11 +1,12 @@
-//! One picture from a prompt: noise of a seed, one UNet call a step, the VAE at the end.
+//! One picture from a prompt: noise of a seed (over an init image or alone), one UNet call a step, the VAE at the
+//! end.
 
-use burn::tensor::{FloatDType, Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor};
 use likeness_diffusion::picture::{PictureError, RgbPicture, to_rgb8};
-use likeness_diffusion::rng::TorchRng;
 use likeness_diffusion::samplers::Sampler;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
+use super::beginning::begin;
 use super::context::PromptContext;
 use super::metadata::metadata;
 use super::options::{GenerationError, GenerationOptions};
@@ -37,16 +38,14 @@ impl<'m> TextToImage<'m> {
         Self::with_context(model, options, context)
     }
 
-    /// The same with a context that was made of the same prompt and persons.
+    /// The same with a context that was made of the same options, but for the seed.
     pub fn with_context(
         model: &'m StableDiffusion,
         options: GenerationOptions,
         context: PromptContext,
     ) -> Result<Self, GenerationError> {
         options.validate(model)?;
-        let sampler = Sampler::new(options.sampler, &model.scheduler_config, options.steps as usize)
-            .map_err(|error| GenerationError::Sampler(error.to_string()))?;
-        let latents = first_latents(model, &options) * sampler.init_noise_sigma();
+        let (sampler, latents) = begin(model, &options, &context)?;
         Ok(Self { model, options, context, sampler, latents, calls: 0 })
     }
 
@@ -144,13 +143,4 @@ pub(super) fn to_picture(decoded: Tensor<4>) -> Result<RgbPicture, GenerationErr
         PictureError::NotFinite => GenerationError::NotFinite,
         other => GenerationError::Picture(other.to_string()),
     })
-}
-
-/// Standard normals of the seed, as torch's CPU generator gives them: `[1, C, h, w]` in f32.
-fn first_latents(model: &StableDiffusion, options: &GenerationOptions) -> Tensor<4> {
-    let (width, height) = options.size(model);
-    let factor = model.vae_factor().max(1);
-    let shape = [1, model.latent_channels(), (height / factor) as usize, (width / factor) as usize];
-    let normals = TorchRng::new(options.seed).randn(shape.iter().product());
-    Tensor::from_data(TensorData::new(normals, shape), model.device())
 }

@@ -1,8 +1,8 @@
 //! Photos as the UNet sees them: the VAE's mean and deviation of each photo and of its mirror image, worked
 //! out once and kept on the host; every iteration samples them anew.
 
-use burn::tensor::{FloatDType, Tensor, TensorData};
-use likeness_diffusion::picture::RgbPicture;
+use burn::tensor::{FloatDType, Tensor};
+use likeness_diffusion::picture::{RgbPicture, from_rgb8};
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
 /// A photo that cannot be encoded.
@@ -121,7 +121,7 @@ pub fn encode_pass(
     let mut images = Vec::new();
     for (PhotoToEncode { photo, flip, .. }, _) in photos.iter().zip(&checked).filter(|(_, fits)| fits.is_ok())
     {
-        let image = pixels_to_tensor(model, photo);
+        let image = from_rgb8(photo, model.device());
         if *flip {
             images.push(image.clone().flip([3]));
         }
@@ -167,14 +167,6 @@ fn check(model: &StableDiffusion, index: usize, photo: &RgbPicture) -> Result<()
         return Err(LatentsError::Bytes { index, found: pixels.len(), expected: bytes });
     }
     Ok(())
-}
-
-/// `[1, 3, H, W]` in [-1, 1], in f32.
-fn pixels_to_tensor(model: &StableDiffusion, photo: &RgbPicture) -> Tensor<4> {
-    let (width, height) = (photo.width as usize, photo.height as usize);
-    let values: Vec<f32> = photo.pixels.iter().map(|byte| f32::from(*byte) / 127.5 - 1.0).collect();
-    Tensor::<4>::from_data(TensorData::new(values, [1, height, width, 3]), model.device())
-        .permute([0, 3, 1, 2])
 }
 
 fn moments(index: usize, mean: Tensor<4>, logvar: Tensor<4>) -> Result<Moments, LatentsError> {

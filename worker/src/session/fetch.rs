@@ -69,6 +69,10 @@ async fn generation(
     spec: GenerationSpec,
     people: Vec<ResolvedPerson>,
 ) -> Result<Work, Fault> {
+    let init_image = match &spec.init_image {
+        Some(image) => Some(download(routes, "the init image", &image.artifact_digest).await?),
+        None => None,
+    };
     let ids: Vec<String> = spec.people.iter().map(|binding| binding.person_id.clone()).collect();
     let people =
         stream::iter(people.into_iter().zip(ids.into_iter().chain(std::iter::repeat(String::new()))))
@@ -81,7 +85,7 @@ async fn generation(
             .buffered(SIDE_BY_SIDE)
             .try_collect()
             .await?;
-    Ok(Work::Generation { spec: Box::new(spec), people })
+    Ok(Work::Generation { spec: Box::new(spec), people, init_image })
 }
 
 /// The file, tried until it is there; whoever waits sets the end.

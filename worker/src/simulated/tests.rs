@@ -40,7 +40,7 @@ fn generation(prompt: &str) -> Work {
         pictures: Some(3),
         ..GenerationSpec::default()
     };
-    Work::Generation { spec: Box::new(spec), people: Vec::new() }
+    Work::Generation { spec: Box::new(spec), people: Vec::new(), init_image: None }
 }
 
 fn step(device: &SimulatedDevice, job: &mut SimulatedJob) -> Stepped {
@@ -116,7 +116,7 @@ fn trouble_comes_only_where_it_is_allowed_and_in_the_attempts_it_is_for() {
 #[test]
 fn a_model_that_it_does_not_claim_is_refused() {
     let spec = GenerationSpec { model: "sd21".to_owned(), ..GenerationSpec::default() };
-    let work = Work::Generation { spec: Box::new(spec), people: Vec::new() };
+    let work = Work::Generation { spec: Box::new(spec), people: Vec::new(), init_image: None };
     let refused = device(false).open(order(work, 1, Bytes::new())).err().unwrap();
     assert_eq!(refused.code, "model_unknown");
 }

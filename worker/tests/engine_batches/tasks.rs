@@ -99,7 +99,7 @@ pub fn generation(kind: u32) -> Order {
         file: file.write_diffusers().unwrap().into(),
         model_digest: String::new(),
     };
-    order(Work::Generation { spec: Box::new(spec), people: vec![person] })
+    order(Work::Generation { spec: Box::new(spec), people: vec![person], init_image: None })
 }
 
 /// What a task has made.

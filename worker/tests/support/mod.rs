@@ -50,6 +50,10 @@ impl Reference {
 pub struct TensorFile(Vec<u8>);
 
 impl TensorFile {
+    pub fn read(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     pub fn f32(&self, name: &str) -> Vec<f32> {
         self.words(name, "F32").into_iter().map(f32::from_le_bytes).collect()
     }

@@ -49,6 +49,7 @@ pub(crate) fn check(reference: &Reference, subject: &Subject, report: &mut Repor
         guidance_scale: generation.guidance_scale,
         width: Some(generation.width),
         height: Some(generation.height),
+        init_image: None,
     };
     let context = PromptContext::new(model, &options)?;
     let rows = context.hidden_states.dims()[0];

@@ -46,6 +46,7 @@ fn trajectory(
         guidance_scale: generation.guidance_scale,
         width: Some(generation.width),
         height: Some(generation.height),
+        init_image: None,
     };
     let context = PromptContext::new(model, &options)?;
     let network = Network { model, subject, context: &context, guidance: generation.guidance_scale };

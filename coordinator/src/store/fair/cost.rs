@@ -1,6 +1,8 @@
 //! What a task is expected to cost: units of work by its spec, and the GPU time of a unit as earlier tasks took it.
 
-use likeness_shared::limits::{DEFAULT_BATCH_SIZE, DEFAULT_INVERSION_STEPS, DEFAULT_SAMPLER_STEPS};
+use likeness_shared::limits::{
+    DEFAULT_BATCH_SIZE, DEFAULT_INVERSION_STEPS, DEFAULT_SAMPLER_STEPS, DEFAULT_STRENGTH, steps_made,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::store::record::Spec;
@@ -84,7 +86,10 @@ pub fn units_left(spec: &Spec, done: u32) -> u64 {
         }
         Spec::Generation(spec) => {
             // a generation begins anew after a lost attempt, and its report counts the steps of all its pictures
-            u64::from(spec.steps.unwrap_or(DEFAULT_SAMPLER_STEPS)) * u64::from(spec.pictures.unwrap_or(1))
+            let steps = spec.steps.unwrap_or(DEFAULT_SAMPLER_STEPS);
+            let strength = spec.init_image.as_ref().map(|image| image.strength.unwrap_or(DEFAULT_STRENGTH));
+            let steps = strength.map_or(steps, |strength| steps_made(steps, strength));
+            u64::from(steps) * u64::from(spec.pictures.unwrap_or(1))
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use likeness_shared::proto::TaskKind;
+use likeness_shared::proto::{GenerationSpec, InitImage, TaskKind};
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::record::Spec;
 
 fn place(user: u8, class: TaskKind) -> Place {
     Place {
@@ -99,6 +100,20 @@ fn classes_share_by_their_weights_and_lend_what_they_do_not_use() {
         assert_eq!(serve(&mut ledger, &policy, 100), Some(learning.clone()));
         ends(&mut ledger, &learning, &policy, 0);
     }
+}
+
+#[test]
+fn a_generation_counts_the_steps_that_it_makes() {
+    let units = |strength: Option<f64>| {
+        let init_image =
+            strength.map(|strength| InitImage { strength: Some(strength), ..InitImage::default() });
+        let (steps, pictures) = (Some(50), Some(3));
+        units_left(
+            &Spec::Generation(GenerationSpec { steps, pictures, init_image, ..GenerationSpec::default() }),
+            0,
+        )
+    };
+    assert_eq!([None, Some(1.0), Some(0.5), Some(0.02)].map(units), [150, 150, 75, 3]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Pictures: from the VAE's numbers to bytes, and to PNG files that say how they were made.
+//! Pictures: from the VAE's numbers to bytes and back, and to PNG files that say how they were made.
 //!
 //! The rounding is the reference library's (`image / 2 + 0.5`, clamped, times 255, half to even), so equal
 //! numbers give equal pixels. Equal pictures and texts give equal PNG bytes under one release.
@@ -8,7 +8,7 @@ mod round;
 #[cfg(test)]
 mod tests;
 
-pub use round::{to_rgb8, to_rgb8_all};
+pub use round::{from_rgb8, to_rgb8, to_rgb8_all};
 
 /// A picture of eight bits a channel, row by row from the top, three bytes (red, green, blue) a pixel.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,8 +1,17 @@
-//! From numbers of [-1, 1] to bytes.
+//! From numbers of [-1, 1] to bytes, and back.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{PictureError, RgbPicture};
+
+/// A picture as the VAE's encoder takes it: [1, 3, H, W] in f32, `2 * (byte / 255) - 1`.
+///
+/// The picture's bytes must fill it, as [`RgbPicture::new`] makes sure.
+pub fn from_rgb8(picture: &RgbPicture, device: &Device) -> Tensor<4> {
+    let (width, height) = (picture.width as usize, picture.height as usize);
+    let values: Vec<f32> = picture.pixels.iter().map(|byte| f32::from(*byte) / 127.5 - 1.0).collect();
+    Tensor::<4>::from_data(TensorData::new(values, [1, height, width, 3]), device).permute([0, 3, 1, 2])
+}
 
 /// One decoded image [1, 3, H, W] of about [-1, 1], any float dtype, as a picture.
 ///

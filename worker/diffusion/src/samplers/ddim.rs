@@ -31,6 +31,11 @@ impl AlphaStep {
             _ => Err(SamplerError::TooManySteps { kind, steps: setting.steps, train: table.len() }),
         }
     }
+
+    /// What latents and noise are multiplied by to make what this call finds.
+    pub(super) fn level(self) -> (f32, f32) {
+        (self.now.sqrt(), (1.0 - self.now).sqrt())
+    }
 }
 
 /// The plan of a DDIM walk.
@@ -59,9 +64,13 @@ impl Ddim {
         })
     }
 
+    pub(super) fn first_level(&self) -> (f32, f32) {
+        self.calls.first().map_or((1.0, 0.0), |step| step.level())
+    }
+
     pub(super) fn step(&self, output: Tensor<4>, call: usize, latents: Tensor<4>) -> Tensor<4> {
-        let Some(AlphaStep { now, next }) = self.calls.get(call).copied() else { return latents };
-        let (signal, spread) = (now.sqrt(), (1.0 - now).sqrt());
+        let Some(step) = self.calls.get(call).copied() else { return latents };
+        let (signal, spread) = step.level();
         let (clean, noise) = match self.prediction_type {
             PredictionType::Epsilon => {
                 ((latents - output.clone().mul_scalar(spread)).div_scalar(signal), output)
@@ -75,6 +84,6 @@ impl Ddim {
             Some(range) => clean.clamp(-range, range),
             None => clean,
         };
-        clean.mul_scalar(next.sqrt()) + noise.mul_scalar((1.0 - next).sqrt())
+        clean.mul_scalar(step.next.sqrt()) + noise.mul_scalar((1.0 - step.next).sqrt())
     }
 }

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use super::{History, Setting};
 use crate::schedule::{FinalSigmas, PredictionType};
 
-/// In walks shorter than this, `lower_order_final` holds.
+/// In walks of fewer steps than this, left-out ones included, `lower_order_final` holds.
 const FEW_STEPS: usize = 15;
 
 /// The scalars of one call.
@@ -43,7 +43,7 @@ impl DpmPp {
         let count = sigmas.len().saturating_sub(1);
         let config = setting.config;
         let first_order_end = config.euler_at_final
-            || (config.lower_order_final && count < FEW_STEPS)
+            || (config.lower_order_final && setting.steps < FEW_STEPS)
             || config.final_sigmas == FinalSigmas::Zero;
         let mut previous_lambda = None;
         let calls = sigmas
@@ -63,6 +63,11 @@ impl DpmPp {
             })
             .collect();
         Self { calls, prediction_type: config.prediction_type }
+    }
+
+    /// What latents and noise are multiplied by to make what the first call finds.
+    pub(super) fn first_level(&self) -> (f32, f32) {
+        self.calls.first().map_or((1.0, 0.0), |call| (call.signal, call.spread))
     }
 
     pub(super) fn step(

@@ -30,6 +30,11 @@ impl Euler {
         Self { calls, prediction_type: setting.config.prediction_type }
     }
 
+    /// What latents and noise are multiplied by to make what the first call finds.
+    pub(super) fn first_level(&self) -> (f32, f32) {
+        self.calls.first().map_or((1.0, 0.0), |(sigma, _)| (1.0, *sigma))
+    }
+
     pub(super) fn scale_model_input(&self, latents: Tensor<4>, call: usize) -> Tensor<4> {
         match self.calls.get(call) {
             Some((sigma, _)) => latents.div_scalar((sigma * sigma + 1.0).sqrt()),

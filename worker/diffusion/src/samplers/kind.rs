@@ -79,6 +79,16 @@ pub enum SamplerError {
         /// The model's timesteps.
         train: usize,
     },
+    /// Every step is left out.
+    #[error(
+        "of {steps} steps {skipped} are left out, so that none is left; begin earlier, or take more steps"
+    )]
+    NothingLeft {
+        /// The steps asked for.
+        steps: usize,
+        /// The calls to leave out.
+        skipped: usize,
+    },
     /// The model's file sets something that this sampler does not implement.
     #[error(
         "the model's scheduler configuration has {key} = {value}, which {kind} does not support \

@@ -12,6 +12,7 @@ mod ddim;
 mod dpmpp;
 mod euler;
 mod kind;
+mod late_start;
 mod pndm;
 mod spacing;
 mod state;
@@ -47,10 +48,11 @@ struct History {
     held_latents: Option<Tensor<4>>,
 }
 
-/// One walk from noise to latents. Cloning copies tensor handles, not tensors.
+/// One walk from noise, or from a picture's noised latents, to latents. Cloning copies tensor handles, not tensors.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     kind: SamplerKind,
+    skipped: usize,
     plan: Plan,
     timesteps: Vec<f32>,
     sigmas: Vec<f32>,
@@ -66,6 +68,15 @@ impl Sampler {
     /// [`SamplerError`] where `steps` is 0 or more than the schedule carries, or where the model's file has
     /// a setting that this sampler does not implement.
     pub fn new(kind: SamplerKind, config: &SchedulerConfig, steps: usize) -> Result<Self, SamplerError> {
+        Self::planned(kind, config, steps, 0)
+    }
+
+    fn planned(
+        kind: SamplerKind,
+        config: &SchedulerConfig,
+        steps: usize,
+        skipped: usize,
+    ) -> Result<Self, SamplerError> {
         if steps == 0 {
             return Err(SamplerError::NoSteps);
         }
@@ -77,25 +88,28 @@ impl Sampler {
         }
         let schedule = NoiseSchedule::new(config)?;
         let setting = Setting { config, alphas_cumprod: schedule.alphas_cumprod(), steps };
-        let timesteps = spacing::timesteps(kind, &setting)?;
+        let all_timesteps = spacing::timesteps(kind, &setting)?;
+        let timesteps = all_timesteps.get(skipped..).unwrap_or_default();
         let mut sigmas = Vec::new();
         let mut init_noise_sigma = 1.0;
         let plan = match kind {
-            SamplerKind::Ddim => Plan::Ddim(ddim::Ddim::plan(&setting, &timesteps)?),
-            SamplerKind::Pndm => Plan::Pndm(pndm::Pndm::plan(&setting, &timesteps)?),
+            SamplerKind::Ddim => Plan::Ddim(ddim::Ddim::plan(&setting, timesteps)?),
+            SamplerKind::Pndm => Plan::Pndm(pndm::Pndm::plan(&setting, timesteps)?),
             SamplerKind::Euler => {
-                sigmas = spacing::sigmas(&setting, &timesteps);
-                init_noise_sigma = euler::init_noise_sigma(&setting, &sigmas);
+                init_noise_sigma =
+                    euler::init_noise_sigma(&setting, &spacing::sigmas(&setting, &all_timesteps));
+                sigmas = spacing::sigmas(&setting, timesteps);
                 Plan::Euler(euler::Euler::plan(&setting, &sigmas))
             }
             SamplerKind::DpmPp => {
-                sigmas = spacing::sigmas(&setting, &timesteps);
+                sigmas = spacing::sigmas(&setting, timesteps);
                 Plan::DpmPp(dpmpp::DpmPp::plan(&setting, &sigmas))
             }
         };
-        let timesteps = timesteps.into_iter().map(|timestep| timestep as f32).collect();
+        let timesteps = timesteps.iter().map(|timestep| *timestep as f32).collect();
         Ok(Self {
             kind,
+            skipped,
             plan,
             timesteps,
             sigmas,
@@ -108,7 +122,7 @@ impl Sampler {
     /// Goes on from a state that [`Self::state`] took, on any device.
     ///
     /// # Errors
-    /// As [`Self::new`], and [`SamplerError::State`] where the state does not belong to such a walk.
+    /// As [`Self::starting_late`], and [`SamplerError::State`] where the state does not belong to such a walk.
     pub fn resume(
         kind: SamplerKind,
         config: &SchedulerConfig,
@@ -116,7 +130,7 @@ impl Sampler {
         state: &SamplerState,
         device: &Device,
     ) -> Result<Self, SamplerError> {
-        let mut sampler = Self::new(kind, config, steps)?;
+        let mut sampler = Self::starting_late(kind, config, steps, state.skipped)?;
         sampler.next_call = state.next_call;
         let expected = match kind {
             SamplerKind::Ddim | SamplerKind::Euler => (0, false),
@@ -142,7 +156,7 @@ impl Sampler {
     pub fn state(&self) -> Result<SamplerState, SamplerError> {
         let outputs = self.history.outputs.iter().map(StoredTensor::read).collect::<Result<_, _>>()?;
         let held_latents = self.history.held_latents.as_ref().map(StoredTensor::read).transpose()?;
-        Ok(SamplerState { next_call: self.next_call, outputs, held_latents })
+        Ok(SamplerState { skipped: self.skipped, next_call: self.next_call, outputs, held_latents })
     }
 
     /// Which sampler this is.
@@ -150,7 +164,7 @@ impl Sampler {
         self.kind
     }
 
-    /// How many times the network is called.
+    /// How many times the network is called, without the calls left out at the start.
     pub fn calls(&self) -> usize {
         self.timesteps.len()
     }
@@ -177,7 +191,7 @@ impl Sampler {
         &self.sigmas
     }
 
-    /// What standard normal numbers are multiplied by to make the first latents.
+    /// What standard normal numbers are multiplied by to make the first latents of a walk from noise.
     pub fn init_noise_sigma(&self) -> f32 {
         self.init_noise_sigma
     }

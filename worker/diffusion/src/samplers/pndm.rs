@@ -13,7 +13,7 @@ use crate::schedule::PredictionType;
 /// How many earlier outputs the longest formula looks back on.
 const LOOK_BACK: usize = 3;
 
-/// The plan of a PNDM walk.
+/// The plan of a PNDM walk. Its second call repeats the first step, wherever in the schedule the walk begins.
 #[derive(Clone, Debug)]
 pub(super) struct Pndm {
     calls: Vec<AlphaStep>,
@@ -53,6 +53,10 @@ impl Pndm {
             calls: timesteps.iter().enumerate().map(call).collect::<Result<_, _>>()?,
             prediction_type: setting.config.prediction_type,
         })
+    }
+
+    pub(super) fn first_level(&self) -> (f32, f32) {
+        self.calls.first().map_or((1.0, 0.0), |step| step.level())
     }
 
     pub(super) fn step(

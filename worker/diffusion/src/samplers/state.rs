@@ -8,6 +8,9 @@ use super::SamplerError;
 /// A sampler between two calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SamplerState {
+    /// Calls that the walk left out at its start.
+    #[serde(default)]
+    pub skipped: usize,
     /// The call that comes next.
     pub next_call: usize,
     /// Earlier outputs that the formula looks back on, oldest first: none for DDIM and Euler, up to one

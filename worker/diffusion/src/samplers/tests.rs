@@ -114,12 +114,23 @@ fn whole_walks_are_the_references_whatever_the_file_says() {
         let kind: SamplerKind = case["sampler"].as_str().unwrap().parse().unwrap();
         let config = SchedulerConfig::from_json(&case["file"].to_string()).unwrap();
         let steps = case["steps"].as_u64().unwrap() as usize;
-        let mut sampler = Sampler::new(kind, &config, steps).unwrap();
+        let skipped = case["skipped"].as_u64();
+        let begun = match skipped {
+            Some(skipped) => Sampler::starting_late(kind, &config, steps, skipped as usize),
+            None => Sampler::new(kind, &config, steps),
+        };
+        let mut sampler = begun.unwrap();
         assert_eq!(sampler.timesteps(), numbers(&case["timesteps"]), "{kind} {steps} {}", case["file"]);
         same_sigmas(sampler.sigmas(), &numbers(&case["sigmas"]));
         same_sigmas(&[sampler.init_noise_sigma()], &[case["init_noise_sigma"].as_f64().unwrap() as f32]);
         let shape = [1, 1, 2, 2];
         let mut latents = tensor(&numbers(&case["latents"][0]), shape);
+        if skipped.is_some() {
+            let [clean, noise] = ["clean", "noise"].map(|name| tensor(&numbers(&case[name]), shape));
+            let noised = values(sampler.add_noise(clean, noise));
+            let error = relative_l2(&noised, &values(latents.clone()));
+            assert!(error < 1e-6, "{kind} {steps} without {skipped:?}, {}: {error:e}", case["file"]);
+        }
         for call in 0..sampler.calls() {
             let output = tensor(&numbers(&case["outputs"][call]), shape);
             latents = sampler.step(output, call, latents);
@@ -127,9 +138,9 @@ fn whole_walks_are_the_references_whatever_the_file_says() {
             let error = relative_l2(&values(latents.clone()), &expected);
             assert!(error < 1e-5, "{kind} {steps} call {call} {}: {error:e}", case["file"]);
         }
-        *walked.entry(kind.to_string()).or_insert(0) += 1;
+        *walked.entry((kind.to_string(), skipped.is_some())).or_insert(0) += 1;
     }
-    assert!(walked.len() == 4 && walked.values().all(|count| *count >= 10), "{walked:?}");
+    assert!(walked.len() == 8 && walked.values().all(|count| *count >= 10), "{walked:?}");
 }
 
 #[test]
@@ -148,8 +159,8 @@ fn a_walk_goes_on_from_its_state_as_if_never_interrupted() {
     let config = config("tiny-v");
     let shape = [1, 1, 2, 2];
     let output = |call: usize| tensor(&[0.1, -0.7, 0.3 * call as f32, 1.1], shape);
-    for kind in SamplerKind::ALL {
-        let mut whole = Sampler::new(kind, &config, 8).unwrap();
+    for (kind, skipped) in SamplerKind::ALL.into_iter().flat_map(|kind| [(kind, 0), (kind, 3)]) {
+        let mut whole = Sampler::starting_late(kind, &config, 8, skipped).unwrap();
         let mut moved = whole.clone();
         let mut whole_latents = tensor(&[1.0, -1.0, 0.5, 2.0], shape);
         let mut moved_latents = whole_latents.clone();
@@ -161,15 +172,34 @@ fn a_walk_goes_on_from_its_state_as_if_never_interrupted() {
             whole_latents = whole.step(output(call), call, whole_latents);
             moved_latents = moved.step(output(call), call, moved_latents);
         }
-        assert_eq!(values(whole_latents), values(moved_latents), "{kind}");
+        assert_eq!(values(whole_latents), values(moved_latents), "{kind} without {skipped}");
         assert_eq!(whole.state().unwrap(), moved.state().unwrap());
+    }
+}
+
+#[test]
+fn a_late_start_leaves_the_first_calls_out() {
+    let config = config("tiny-a");
+    for kind in SamplerKind::ALL {
+        let whole = Sampler::new(kind, &config, 20).unwrap();
+        let begun = |skipped| Sampler::starting_late(kind, &config, 20, skipped);
+        let full = begun(0).unwrap();
+        assert_eq!((full.timesteps(), full.sigmas()), (whole.timesteps(), whole.sigmas()), "{kind}");
+        for skipped in [1, 2, 10, 19] {
+            let late = begun(skipped).unwrap();
+            assert_eq!(late.calls(), whole.calls() - skipped, "{kind}");
+            assert_eq!(late.timesteps(), &whole.timesteps()[skipped..], "{kind}");
+            assert_eq!(late.sigmas(), whole.sigmas().get(skipped..).unwrap_or_default(), "{kind}");
+        }
+        let refused = begun(20).unwrap_err().to_string();
+        assert!(refused.contains("none is left"), "{kind}: {refused}");
     }
 }
 
 #[test]
 fn a_state_of_another_walk_is_refused() {
     let config = config("tiny-a");
-    let empty = SamplerState { next_call: 3, outputs: Vec::new(), held_latents: None };
+    let empty = SamplerState { skipped: 0, next_call: 3, outputs: Vec::new(), held_latents: None };
     let resume = |kind, state: &SamplerState| Sampler::resume(kind, &config, 8, state, &Device::flex());
     assert!(resume(SamplerKind::Ddim, &empty).is_ok());
     for kind in [SamplerKind::Pndm, SamplerKind::DpmPp] {
@@ -178,7 +208,7 @@ fn a_state_of_another_walk_is_refused() {
     let beyond = SamplerState { next_call: 9, ..empty.clone() };
     assert!(resume(SamplerKind::Ddim, &beyond).is_err());
     let torn = StoredTensor { shape: [1, 1, 2, 2], values: vec![0.0; 3] };
-    let torn = SamplerState { next_call: 3, outputs: vec![torn], held_latents: None };
+    let torn = SamplerState { outputs: vec![torn], ..empty };
     assert!(resume(SamplerKind::DpmPp, &torn).is_err());
 }
 

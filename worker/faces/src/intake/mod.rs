@@ -8,12 +8,12 @@
 //! What is refused has a [`RefusalCode`], a sentence and a hint.
 
 mod colour;
+mod crop;
 mod cut_off;
 mod decode;
 mod limits;
 mod refusal;
 mod set;
-mod square;
 #[cfg(test)]
 mod tests;
 

@@ -248,6 +248,27 @@ fn a_square_is_the_centre_of_the_photo() {
 }
 
 #[test]
+fn a_crop_is_the_centre_in_the_shape_asked_for() {
+    let photo = read_photo(&rgb_png(60, 40), &limits()).unwrap();
+    let whole = &photo.picture().pixels;
+    assert_eq!(&photo.cropped(60, 40).pixels, whole, "a photo of the size asked for is taken as it is");
+    let upright = photo.cropped(20, 40);
+    assert_eq!((upright.width, upright.height), (20, 40));
+    for y in 0..40usize {
+        let (here, there) = (y * 20 * 3, (y * 60 + 20) * 3);
+        assert_eq!(upright.pixels[here..here + 60], whole[there..there + 60], "row {y}");
+    }
+    let lying = photo.cropped(60, 10);
+    assert_eq!(lying.pixels, whole[15 * 180..25 * 180]);
+    for (width, height) in [(1, 1), (120, 80), (7, 3), (30, 200), (0, 5)] {
+        let crop = photo.cropped(width, height);
+        assert_eq!((crop.width, crop.height), (width.max(1), height.max(1)));
+        assert_eq!(crop.pixels.len(), (crop.width * crop.height * 3) as usize);
+        assert!(crop.pixels.chunks(3).all(|pixel| pixel[2].abs_diff(40) <= 1), "{width}x{height}");
+    }
+}
+
+#[test]
 fn shrinking_does_not_alias() {
     let stripes: Vec<u8> = (0..64 * 64).flat_map(|index| [if index % 2 == 0 { 0 } else { 255 }; 3]).collect();
     let photo = read_photo(&png(64, 64, &stripes, ExtendedColorType::Rgb8, None), &limits()).unwrap();

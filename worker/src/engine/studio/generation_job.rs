@@ -33,19 +33,20 @@ impl<'m> GenerationJob<'m> {
         (number, model): (usize, &'m LoadedModel),
         spec: &GenerationSpec,
         people: Vec<BoundPerson>,
+        init_image: Option<&[u8]>,
     ) -> Result<Self, Fault> {
         let mut warnings = Vec::new();
         let mut persons = Vec::with_capacity(people.len());
         for bound in people {
             persons.push(read_person(model, bound, &mut warnings)?);
         }
-        let options = spec::generation_options(spec, persons)?;
+        let options = spec::generation_options(spec, persons, init_image)?;
         options.validate(&model.diffusion).map_err(fault)?;
         Ok(Self {
             model,
             class: Class { model: number, size: options.size(&model.diffusion) },
             wanted: spec.pictures.unwrap_or(1).max(1) as usize,
-            calls_each: options.steps as usize,
+            calls_each: options.steps_made() as usize,
             options,
             context: None,
             under_way: Vec::new(),

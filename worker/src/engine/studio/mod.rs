@@ -118,9 +118,14 @@ impl Machine for Studio {
                     InversionJob::open(model, attempt.task, *spec, photos, start_file.as_deref(), resumed)?;
                 StudioJob::Inversion(Box::new(job))
             }
-            Work::Generation { spec, people } => {
+            Work::Generation { spec, people, init_image } => {
                 let model = self.model(&spec.model)?;
-                StudioJob::Generation(Box::new(GenerationJob::open(model, &spec, people)?))
+                StudioJob::Generation(Box::new(GenerationJob::open(
+                    model,
+                    &spec,
+                    people,
+                    init_image.as_deref(),
+                )?))
             }
         })
     }

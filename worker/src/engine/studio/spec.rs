@@ -2,13 +2,14 @@
 //! unset takes the same ones.
 
 use likeness_diffusion::samplers::SamplerKind;
+use likeness_faces::intake::PhotoRefused;
 use likeness_shared::limits;
 use likeness_shared::proto::{
     self, GenerationSpec, InversionSpec, L2Mode as WireL2Mode, Sampler, parameterisation, start,
 };
 
 use crate::engine::order::Fault;
-use crate::generation::{GenerationOptions, Person};
+use crate::generation::{GenerationOptions, InitImage, Person};
 use crate::inversion::parameterisation::{L2Mode, Parameterisation};
 use crate::inversion::start::FACE_PHRASE;
 use crate::inversion::{InversionOptions, Start};
@@ -68,10 +69,11 @@ pub(super) fn start(spec: &InversionSpec, file: Option<&[u8]>) -> Result<Start, 
     }
 }
 
-/// The options of the first picture of a generation.
+/// The options of the first picture of a generation; `init_image` is the downloaded file where it begins at one.
 pub(super) fn generation_options(
     spec: &GenerationSpec,
     persons: Vec<Person>,
+    init_image: Option<&[u8]>,
 ) -> Result<GenerationOptions, Fault> {
     let defaults = GenerationOptions::default();
     let sampler = match Sampler::try_from(spec.sampler) {
@@ -91,6 +93,15 @@ pub(super) fn generation_options(
         guidance_scale: spec.guidance_scale.unwrap_or(defaults.guidance_scale),
         width: spec.width,
         height: spec.height,
+        init_image: spec.init_image.as_ref().map(|given| read_init_image(given, init_image)).transpose()?,
+    })
+}
+
+fn read_init_image(given: &proto::InitImage, file: Option<&[u8]>) -> Result<InitImage, Fault> {
+    let file = file.ok_or_else(|| Fault::lasting("artifact_missing", "the init image is missing"))?;
+    InitImage::read(file, given.strength.unwrap_or(limits::DEFAULT_STRENGTH)).map_err(|refused| {
+        let PhotoRefused { code, sentence, hint, .. } = refused;
+        Fault::lasting(code.as_str(), format!("the init image cannot be used: {sentence}; {hint}"))
     })
 }
 
@@ -102,6 +113,7 @@ fn unknown(what: &str, number: i32) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use likeness_diffusion::picture::RgbPicture;
     use likeness_shared::proto::{FreeParameterisation, Rand2Start};
 
     use super::*;
@@ -112,7 +124,7 @@ mod tests {
         assert_eq!(inversion_options(&InversionSpec::default()).unwrap(), InversionOptions::default());
         assert_eq!(start(&InversionSpec::default(), None).unwrap(), Start::default());
         assert_eq!(
-            generation_options(&GenerationSpec::default(), vec![]).unwrap(),
+            generation_options(&GenerationSpec::default(), vec![], None).unwrap(),
             GenerationOptions::default()
         );
     }
@@ -142,9 +154,27 @@ mod tests {
     }
 
     #[test]
+    fn an_init_image_arrives_or_is_refused_with_its_reason() {
+        let init_image = Some(proto::InitImage { artifact_digest: String::new(), strength: None });
+        let spec = GenerationSpec { init_image, ..GenerationSpec::default() };
+        let file = RgbPicture::new(2, 1, vec![200; 6]).unwrap().to_png(&[]).unwrap();
+        let options = generation_options(&spec, vec![], Some(&file)).unwrap();
+        assert_eq!(options.init_image, Some(InitImage::read(&file, 0.8).unwrap()));
+        for (file, code) in [
+            (Some(&b"GIF89a"[..]), "unsupported_format"),
+            (Some(&file[..40]), "corrupt"),
+            (None, "artifact_missing"),
+        ] {
+            let fault = generation_options(&spec, vec![], file).unwrap_err();
+            assert_eq!((fault.code.as_str(), fault.blame), (code, Blame::Task));
+            assert!(fault.message.starts_with("the init image "), "{fault}");
+        }
+    }
+
+    #[test]
     fn values_of_a_newer_protocol_are_refused_by_number() {
         let spec = GenerationSpec { sampler: 99, ..GenerationSpec::default() };
-        let fault = generation_options(&spec, vec![]).unwrap_err();
+        let fault = generation_options(&spec, vec![], None).unwrap_err();
         assert!(fault.message.contains("sampler 99") && fault.blame == Blame::Chance);
     }
 }
