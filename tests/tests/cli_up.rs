@@ -34,11 +34,14 @@ fn photos_in_pictures_out() {
 
     let photos: Vec<String> =
         world::photos("person-05").iter().map(|path| path.display().to_string()).collect();
-    let mut arguments = vec!["invert", "--name", "ann", "--consent", "--steps", "30", "--batch", "2"];
+    let (seen, every) = (path("seen"), ["--preview-every", "20"]);
+    let mut arguments = vec!["invert", "--name", "ann", "--consent", "--steps", "60", "--batch", "2"];
+    arguments.extend(["--previews", &seen].into_iter().chain(every));
     arguments.extend(photos.iter().map(String::as_str));
     let learned = run(&arguments).expect(0, &["photos: 8 uploaded", "ann: succeeded"]).json();
     let task = learned["task"]["id"].as_str().unwrap();
     assert_eq!(learned["task"]["state"], "succeeded");
+    assert!(!pixels(&format!("{seen}/step-00020.png")).is_empty());
 
     let people = run(&["people", "ls"]).expect(0, &[]).json();
     assert_eq!(people[0]["name"], "ann");

@@ -96,6 +96,8 @@ impl Session {
             Errand::Shown(attempt, Ok(preview)) => {
                 if let Some(held) = self.ledger.get_mut(attempt) {
                     held.show(preview);
+                    // whoever looks on does not wait for the next beat
+                    self.beat(Instant::now());
                 }
             }
             Errand::Shown(attempt, Err(error)) => {
