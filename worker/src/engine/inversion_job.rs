@@ -120,6 +120,7 @@ impl<'m> InversionJob<'m> {
         let (parameterisation, base) = match self.options.parameterisation {
             Parameterisation::LogNorm { base } => ("log_norm", Some((keys::LOG_BASE, base.to_string()))),
             Parameterisation::None { .. } => ("none", None),
+            Parameterisation::Sphere { .. } => ("sphere", None),
         };
         [
             (keys::BASE_MODEL, self.model.digest.clone()),
