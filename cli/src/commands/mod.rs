@@ -11,6 +11,7 @@ pub(crate) mod people;
 pub(crate) mod person_files;
 pub(crate) mod photos;
 pub(crate) mod queue;
+pub(crate) mod refinements;
 pub(crate) mod task;
 pub(crate) mod timing;
 pub(crate) mod up;
