@@ -185,6 +185,20 @@ fn on_the_sphere_every_vector_keeps_the_mean_length_of_the_token_table() {
 }
 
 #[test]
+fn more_vectors_than_a_checkpoint_can_keep_the_best_of_are_refused_at_the_start() {
+    let model = Reference::open("tiny-v").model();
+    let many = |refinements| {
+        let start = vec![vec![0.1; model.text_encoder.width()]; 110];
+        Inversion::new(&model, options(refinements), &photos(&model), start, "the test's model").err()
+    };
+    let refused = many(keeping_the_best()).expect("it was taken");
+    assert_eq!(refused.code(), "bad_options");
+    assert!(refused.to_string().contains("leave keep_best out"), "{refused}");
+    let without = many(Refinements::default()).map(|error| error.code());
+    assert_eq!(without, Some("bad_caption"), "110 vectors are too many for a caption alone");
+}
+
+#[test]
 fn a_checkpoint_of_other_refinements_is_refused() {
     let model = Reference::open("tiny-v").model();
     let mut inversion = begin(&model, options(keeping_the_best()));

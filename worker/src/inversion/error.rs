@@ -1,5 +1,7 @@
 //! Why an inversion cannot begin or go on.
 
+use likeness_shared::limits::MAX_CHECKPOINT_BYTES;
+
 use super::checkpoint::CheckpointError;
 use super::latents::LatentsError;
 use super::options::OptionsError;
@@ -27,6 +29,16 @@ pub enum InversionError {
         found: usize,
         /// Width of the model.
         expected: usize,
+    },
+    /// More state than a checkpoint can carry.
+    #[error(
+        "with keep_best {vectors} vectors need a checkpoint of {bytes} bytes, at most {MAX_CHECKPOINT_BYTES} travel: leave keep_best out, or start from fewer vectors"
+    )]
+    Checkpointed {
+        /// Vectors to be learned.
+        vectors: usize,
+        /// Bytes of the largest checkpoint.
+        bytes: usize,
     },
     /// No photos.
     #[error("there are no photos to learn from")]
@@ -79,7 +91,7 @@ impl InversionError {
     /// A stable word for the kind of error, as tasks report it.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Options(_) | Self::Schedule(_) => "bad_options",
+            Self::Options(_) | Self::Schedule(_) | Self::Checkpointed { .. } => "bad_options",
             Self::Start(_) | Self::Width { .. } => "bad_start",
             Self::NoPhotos => "too_few",
             Self::Latents(_) | Self::UnequalPhotos(_) => "bad_photo",

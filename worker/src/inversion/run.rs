@@ -3,6 +3,7 @@
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::schedule::NoiseSchedule;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
+use likeness_shared::limits::MAX_CHECKPOINT_BYTES;
 
 use super::binding::{binding, photos_digest};
 use super::captions::encode_captions;
@@ -98,6 +99,12 @@ impl<'m> Inversion<'m> {
         }
         let binding = binding(&options, photos_digest, &start, model_digest)?;
         let state = begin(model, options.parameterisation, start)?;
+        let optimiser = Optimiser::new(&options, &state);
+        let numbers = state.direction.iter().map(Vec::len).sum();
+        let bytes = Watch::most_bytes(&options.refinements, numbers, optimiser.direction_adam.len());
+        if options.refinements.keep_best_every.is_some() && bytes > MAX_CHECKPOINT_BYTES {
+            return Err(InversionError::Checkpointed { vectors: state.direction.len(), bytes });
+        }
         let schedule = NoiseSchedule::new(&model.scheduler_config)
             .map_err(|error| InversionError::Schedule(error.to_string()))?;
         let captions = encode_captions(model, options.templates.list(), state.direction.len())?;
@@ -111,7 +118,7 @@ impl<'m> Inversion<'m> {
         let draws = Draws::new(options.seed, bounds, options.flip, options.timesteps);
         Ok(Self {
             model,
-            optimiser: Optimiser::new(&options, &state),
+            optimiser,
             watch: Watch::new(&options.refinements),
             options,
             schedule,

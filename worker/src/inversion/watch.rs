@@ -27,6 +27,14 @@ impl Watch {
         wanted.then_some(Self { measured: 0, early_stop, keep_best })
     }
 
+    /// Bytes that a checkpoint has at most for `numbers` of vectors, `moments` of Adam's among them; a little over.
+    pub fn most_bytes(refinements: &Refinements, numbers: usize, moments: usize) -> usize {
+        const REST: usize = 1024;
+        let window = refinements.early_stop.map_or(0, |stop| stop.window as usize);
+        let best = if refinements.keep_best_every.is_some() { numbers } else { 0 };
+        (numbers + 2 * moments + best) * size_of::<f32>() + window * size_of::<f64>() + REST
+    }
+
     /// Whether the batch is to be measured after iteration `step` of `total` and has not been.
     pub fn is_due(&self, step: u32, total: u32) -> bool {
         let keep_best = || self.keep_best.as_ref().is_some_and(|keep| keep.wants(step, total));
@@ -67,6 +75,18 @@ mod tests {
         let masked =
             Refinements { background_weight: Some(0.3), min_snr_gamma: Some(5.0), ..Refinements::default() };
         assert_eq!(Watch::new(&masked), None);
+    }
+
+    #[test]
+    fn the_best_of_two_wide_vectors_fit_into_a_checkpoint_and_those_of_four_do_not() {
+        let refinements = Refinements {
+            early_stop: Some(EarlyStopOptions { window: 500, ..EarlyStopOptions::default() }),
+            keep_best_every: Some(25),
+            ..Refinements::default()
+        };
+        let bytes = |vectors: usize| Watch::most_bytes(&refinements, vectors * 1024, vectors * 1024);
+        assert!(bytes(2) < 40 * 1024 && bytes(3) < 64 * 1024, "{} and {}", bytes(2), bytes(3));
+        assert!(bytes(4) > 64 * 1024);
     }
 
     #[test]
