@@ -47,6 +47,16 @@ pub const DEFAULT_BATCH_SIZE: u32 = 8;
 pub const DEFAULT_LEARNING_RATE: f64 = 5e-3;
 /// Weight of the L2 penalty where the request does not say.
 pub const DEFAULT_L2_WEIGHT: f64 = 0.01;
+/// What a step on the sphere turns a vector by where the request does not say.
+pub const DEFAULT_SPHERE_LEARNING_RATE: f64 = 0.01;
+/// Concentration of the sphere's prior where the request does not say.
+pub const DEFAULT_KAPPA: f64 = 1e-4;
+/// Losses that an early stop looks at where the request does not say.
+pub const DEFAULT_STOP_WINDOW: u32 = 80;
+/// Losses that an early stop can look at: they travel in every checkpoint.
+pub const STOP_WINDOWS: std::ops::RangeInclusive<u32> = 10..=500;
+/// Share of the variance below which an early stop takes a loss for settled where the request does not say.
+pub const DEFAULT_STOP_THRESHOLD: f64 = 0.15;
 /// Base of the log-norm parameterisation where the request does not say.
 pub const DEFAULT_LOG_NORM_BASE: f64 = 2.71;
 /// The text that stands for a person where the request does not say.

@@ -116,3 +116,44 @@ fn a_worker_that_is_told_to_stop_hands_its_task_back() {
     assert_eq!(ended["attempts"]["hand_backs"], 1, "{ended}");
     assert_eq!(ended["attempts"]["infrastructure_failures"], 0, "{ended}");
 }
+
+/// Both are in the passes of one worker when it dies, and then in the other's.
+#[test]
+fn people_who_are_learned_in_the_same_passes_outlive_their_worker_and_are_as_if_each_were_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let coordinator = Coordinator::start(data.path());
+    let first = coordinator.start_worker("worker-a");
+    let tasks = ["ann", "bob"].map(|name| coordinator.invert(name, 2 * STEPS));
+    let watches = tasks.each_ref().map(|task| coordinator.watch(task));
+    for watch in &watches {
+        watch.wait_for("some training", START, |line| trained(line, MIDDLE));
+    }
+    let running = tasks.iter().filter(|task| coordinator.task(task)["state"] == "running").count();
+    assert_eq!(running, 2, "they are learned at the same time");
+    let _second = coordinator.start_worker("worker-b");
+    first.kill();
+    for watch in &watches {
+        let ended = success(watch);
+        assert_eq!(
+            (&ended["state"], &ended["worker_id"]),
+            (&"succeeded".into(), &"worker-b".into()),
+            "{ended}"
+        );
+        assert_eq!(ended["attempts"]["started"], 2, "{ended}");
+    }
+
+    let alone = coordinator.invert("alone", 2 * STEPS);
+    success(&coordinator.watch(&alone));
+    let expected = numbers(&coordinator.vectors("alone"));
+    let length = expected.iter().map(|x| x * x).sum::<f64>().sqrt();
+    for name in ["ann", "bob"] {
+        let found = numbers(&coordinator.vectors(name));
+        let apart = found.iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+        assert!(apart / length < 1e-4, "{name} is {:e} of the vectors' length away", apart / length);
+    }
+}
+
+/// The f32 numbers in a tensor's bytes.
+fn numbers(bytes: &[u8]) -> Vec<f64> {
+    bytes.chunks_exact(4).map(|word| f64::from(f32::from_le_bytes(word.try_into().unwrap()))).collect()
+}

@@ -11,12 +11,14 @@ use likeness_shared::proto::parameterisation::Kind as ParameterisationKind;
 use likeness_shared::proto::start::Kind as StartKind;
 use likeness_shared::proto::{
     Consent, FreeParameterisation, InversionSpec, L2Mode, LogNormParameterisation, Parameterisation,
-    PhraseStart, Rand2Start, Start, SubmitInversionRequest, Task, Timing, VectorsStart, task,
+    PhraseStart, Rand2Start, SphereParameterisation, Start, SubmitInversionRequest, Task, Timing,
+    VectorsStart, task,
 };
 use serde::Serialize;
 
 use crate::arguments::{Global, number, whole_number};
 use crate::commands::previews::Previews;
+use crate::commands::refinements::Refinements;
 use crate::commands::{person_files, photos, timing, watch};
 use crate::exit::Exit;
 use crate::output::Voice;
@@ -67,16 +69,19 @@ pub(crate) struct InvertArguments {
     /// The phrase of the start "face" [default: human face].
     #[arg(long)]
     phrase: Option<String>,
-    /// What is optimised: the vectors themselves, or length and direction apart.
+    /// What is optimised: the vectors themselves, length and direction apart, or the direction alone.
     #[arg(long, value_enum, default_value_t = Method::LogNorm)]
     parameterisation: Method,
     /// Base of log-norm's exponent, over 1 [default: 2.71].
     #[arg(long, allow_hyphen_values = true, value_parser = |text: &str| number(text, "a number over 1", |a| a > 1.0))]
     a: Option<f64>,
+    /// Pull of the sphere's prior towards the start's direction, 0 to 1 [default: 0.0001].
+    #[arg(long, allow_hyphen_values = true, value_parser = |text: &str| number(text, "a number from 0 to 1", |k| (0.0..=1.0).contains(&k)))]
+    kappa: Option<f64>,
     /// How `none` keeps the vectors short [default: decoupled].
     #[arg(long, value_enum)]
     l2: Option<Penalty>,
-    /// Adam's learning rate [default: 0.005].
+    /// Adam's learning rate [default: 0.005], or how far a step on the sphere turns a vector [default: 0.01].
     #[arg(long, allow_hyphen_values = true, value_parser = |text: &str| number(text, "a number over 0", |lr| lr > 0.0), value_name = "RATE")]
     lr: Option<f64>,
     /// Photos in one iteration, 1 to 64 [default: 8, or all where there are fewer].
@@ -109,12 +114,15 @@ pub(crate) struct InvertArguments {
     /// Print the task's id and leave.
     #[arg(long)]
     no_wait: bool,
+    #[command(flatten)]
+    refinements: Refinements,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Method {
     None,
     LogNorm,
+    Sphere,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -194,15 +202,20 @@ pub(crate) fn consent(version: &str) -> Consent {
 impl InvertArguments {
     /// Options that contradict each other.
     fn check(&self) -> anyhow::Result<()> {
-        let log_norm = self.parameterisation == Method::LogNorm;
-        usage(self.a.is_some() && !log_norm, "--a belongs to --parameterisation log-norm")?;
-        usage(self.l2.is_some() && log_norm, "--l2 belongs to --parameterisation none")?;
+        let other_than = |method| self.parameterisation != method;
+        usage(self.a.is_some() && other_than(Method::LogNorm), "--a belongs to --parameterisation log-norm")?;
+        usage(self.l2.is_some() && other_than(Method::None), "--l2 belongs to --parameterisation none")?;
+        usage(
+            self.kappa.is_some() && other_than(Method::Sphere),
+            "--kappa belongs to --parameterisation sphere",
+        )?;
         usage(self.phrase.is_some() && self.start != "face", "--phrase belongs to --start face")
     }
 
     fn spec(&self, start: Start, photo_digests: Vec<String>) -> InversionSpec {
         let kind = match self.parameterisation {
             Method::LogNorm => ParameterisationKind::LogNorm(LogNormParameterisation { base: self.a }),
+            Method::Sphere => ParameterisationKind::Sphere(SphereParameterisation { kappa: self.kappa }),
             Method::None => ParameterisationKind::None(FreeParameterisation {
                 l2_mode: match self.l2 {
                     None => L2Mode::Unspecified,
@@ -214,7 +227,7 @@ impl InvertArguments {
                 l2_weight: None,
             }),
         };
-        InversionSpec {
+        let spec = InversionSpec {
             model: self.model.clone().unwrap_or_default(),
             photo_digests,
             person_name: self.name.clone(),
@@ -234,7 +247,9 @@ impl InvertArguments {
             seed: self.seed,
             consent: Some(consent(&self.consent_version)),
             preview_every: self.preview_every.or(self.previews.is_some().then_some(PREVIEW_EVERY)),
-        }
+            ..InversionSpec::default()
+        };
+        self.refinements.write_into(spec)
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod person_files;
 pub(crate) mod photos;
 mod previews;
 pub(crate) mod queue;
+pub(crate) mod refinements;
 pub(crate) mod task;
 pub(crate) mod timing;
 pub(crate) mod up;

@@ -39,10 +39,10 @@ impl Previews {
                 Ok(()) => {
                     voice.say(format_args!("preview after {} iterations: {}", preview.step, path.display()))
                 }
-                Err(error) => voice.warn(&format!("{error:#}")),
+                Err(error) => voice.warn(format!("{error:#}")),
             },
             Err(error) => {
-                voice.warn(&format!("the preview after {} iterations cannot be had: {error:#}", preview.step))
+                voice.warn(format!("the preview after {} iterations cannot be had: {error:#}", preview.step))
             }
         }
     }

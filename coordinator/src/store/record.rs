@@ -50,6 +50,7 @@ pub struct Owner {
 
 /// What is to be done, with every default filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant)] // lives within the record of one task: an allocation would cost more than it saves
 pub enum Spec {
     /// Learn a person.
     Inversion(#[serde(with = "prost_serde")] InversionSpec),

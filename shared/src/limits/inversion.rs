@@ -1,9 +1,10 @@
 //! Checks an [`InversionSpec`] and writes its defaults into it.
 
 use super::{
-    Checks, DEFAULT_BATCH_SIZE, DEFAULT_INVERSION_STEPS, DEFAULT_L2_WEIGHT, DEFAULT_LEARNING_RATE,
-    DEFAULT_LOG_NORM_BASE, DEFAULT_PLACEHOLDER, DEFAULT_START_PHRASE, MAX_BATCH_SIZE, MAX_INVERSION_STEPS,
-    MAX_PHOTOS, MIN_PHOTOS,
+    Checks, DEFAULT_BATCH_SIZE, DEFAULT_INVERSION_STEPS, DEFAULT_KAPPA, DEFAULT_L2_WEIGHT,
+    DEFAULT_LEARNING_RATE, DEFAULT_LOG_NORM_BASE, DEFAULT_PLACEHOLDER, DEFAULT_SPHERE_LEARNING_RATE,
+    DEFAULT_START_PHRASE, DEFAULT_STOP_THRESHOLD, DEFAULT_STOP_WINDOW, MAX_BATCH_SIZE, MAX_INVERSION_STEPS,
+    MAX_PHOTOS, MIN_PHOTOS, STOP_WINDOWS,
 };
 use crate::ids::{Digest, PersonName};
 use crate::proto::{
@@ -26,13 +27,18 @@ pub fn fill_inversion(spec: Option<InversionSpec>, checks: &mut Checks) -> Inver
     }
     checks.placeholder("spec.placeholder", &spec.placeholder);
     spec.start = Some(fill_start(spec.start.take(), spec.seed, checks));
-    spec.parameterisation = Some(fill_parameterisation(spec.parameterisation.take(), checks));
+    let parameterisation = fill_parameterisation(spec.parameterisation.take(), checks);
+    let default_rate = match &parameterisation.kind {
+        Some(parameterisation::Kind::Sphere(_)) => DEFAULT_SPHERE_LEARNING_RATE,
+        _ => DEFAULT_LEARNING_RATE,
+    };
+    spec.parameterisation = Some(parameterisation);
 
     checks.whole("spec.steps", *spec.steps.get_or_insert(DEFAULT_INVERSION_STEPS), 1..=MAX_INVERSION_STEPS);
     let photos = u32::try_from(spec.photo_digests.len()).unwrap_or(u32::MAX);
     let batch_size = *spec.batch_size.get_or_insert(DEFAULT_BATCH_SIZE.min(photos).max(1));
     checks.whole("spec.batch_size", batch_size, 1..=MAX_BATCH_SIZE);
-    let rate = *spec.learning_rate.get_or_insert(DEFAULT_LEARNING_RATE);
+    let rate = *spec.learning_rate.get_or_insert(default_rate);
     checks.above("spec.learning_rate", rate, 0.0, 10.0);
     let norm_rate = *spec.norm_learning_rate.get_or_insert(rate);
     if norm_rate.to_bits() != rate.to_bits() {
@@ -47,8 +53,36 @@ pub fn fill_inversion(spec: Option<InversionSpec>, checks: &mut Checks) -> Inver
     if let Some(every) = spec.preview_every {
         checks.whole("spec.preview_every", every, 1..=MAX_INVERSION_STEPS);
     }
+    fill_refinements(&mut spec, checks);
     check_consent(spec.consent.as_ref(), checks);
     spec
+}
+
+/// What is off unless it is asked for.
+fn fill_refinements(spec: &mut InversionSpec, checks: &mut Checks) {
+    match spec.timesteps.as_str() {
+        "" => spec.timesteps = "stratified".to_owned(),
+        "stratified" | "uniform" => {}
+        other => {
+            let description = format!("must be \"stratified\" or \"uniform\", not {other:?}");
+            checks.refuse("spec.timesteps", description);
+        }
+    }
+    if let Some(gamma) = spec.min_snr_gamma {
+        checks.above("spec.min_snr_gamma", gamma, 0.0, 1000.0);
+    }
+    if let Some(stop) = &mut spec.early_stop {
+        let window = *stop.window.get_or_insert(DEFAULT_STOP_WINDOW);
+        checks.whole("spec.early_stop.window", window, STOP_WINDOWS);
+        let threshold = *stop.threshold.get_or_insert(DEFAULT_STOP_THRESHOLD);
+        checks.above("spec.early_stop.threshold", threshold, 0.0, 1.0);
+    }
+    if let Some(every) = spec.keep_best {
+        checks.whole("spec.keep_best", every, 1..=MAX_INVERSION_STEPS);
+    }
+    if let Some(weight) = spec.background_weight {
+        checks.above("spec.background_weight", weight, 0.0, 1.0);
+    }
 }
 
 fn check_photos(digests: &[String], checks: &mut Checks) {
@@ -90,6 +124,10 @@ fn fill_parameterisation(given: Option<Parameterisation>, checks: &mut Checks) -
             checks.above("spec.parameterisation.log_norm.base", base, 1.0, 1000.0);
         }
         parameterisation::Kind::None(free) => fill_free(free, checks),
+        parameterisation::Kind::Sphere(sphere) => {
+            let kappa = *sphere.kappa.get_or_insert(DEFAULT_KAPPA);
+            checks.within("spec.parameterisation.sphere.kappa", kappa, 0.0, 1.0);
+        }
     }
     Parameterisation { kind: Some(kind) }
 }

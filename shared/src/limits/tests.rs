@@ -3,8 +3,8 @@
 use super::*;
 use crate::ids::Digest;
 use crate::proto::{
-    Consent, GenerationSpec, InitImage, InversionSpec, LogNormParameterisation, Parameterisation,
-    PersonBinding, Sampler, parameterisation, start,
+    Consent, EarlyStop, GenerationSpec, InitImage, InversionSpec, LogNormParameterisation, Parameterisation,
+    PersonBinding, Sampler, SphereParameterisation, parameterisation, start,
 };
 
 fn inversion() -> InversionSpec {
@@ -32,10 +32,64 @@ fn an_inversion_gets_the_documented_defaults() {
     assert_eq!((spec.learning_rate, spec.norm_learning_rate), (Some(5e-3), Some(5e-3)));
     assert_eq!((spec.placeholder.as_str(), spec.templates.as_str()), ("sks", "face"));
     assert_eq!(spec.flip, Some(true));
+    assert_eq!(spec.timesteps, "stratified");
+    assert_eq!((spec.min_snr_gamma, spec.early_stop, spec.keep_best), (None, None, None));
+    assert_eq!(spec.background_weight, None);
     let Some(start::Kind::Face(face)) = spec.start.and_then(|start| start.kind) else { panic!("not a face") };
     assert_eq!(face.phrase, "human face");
     let kind = spec.parameterisation.and_then(|given| given.kind);
     assert_eq!(kind, Some(parameterisation::Kind::LogNorm(LogNormParameterisation { base: Some(2.71) })));
+}
+
+fn on_the_sphere(kappa: Option<f64>) -> Option<Parameterisation> {
+    Some(Parameterisation { kind: Some(parameterisation::Kind::Sphere(SphereParameterisation { kappa })) })
+}
+
+#[test]
+fn what_is_asked_for_beyond_the_paper_gets_its_own_defaults() {
+    let spec = InversionSpec {
+        parameterisation: on_the_sphere(None),
+        early_stop: Some(EarlyStop::default()),
+        timesteps: "uniform".to_owned(),
+        min_snr_gamma: Some(5.0),
+        keep_best: Some(25),
+        background_weight: Some(1.0),
+        ..inversion()
+    };
+    let mut checks = Checks::new();
+    let spec = fill_inversion(Some(spec), &mut checks);
+    assert_eq!(fields(checks), Vec::<String>::new());
+    assert_eq!(spec.parameterisation, on_the_sphere(Some(1e-4)));
+    assert_eq!(spec.learning_rate, Some(0.01), "a step on the sphere is twice as long as Adam's");
+    assert_eq!(spec.early_stop, Some(EarlyStop { window: Some(80), threshold: Some(0.15) }));
+    assert_eq!(spec.timesteps, "uniform");
+}
+
+#[test]
+fn what_is_asked_for_beyond_the_paper_is_checked_field_by_field() {
+    let spec = InversionSpec {
+        parameterisation: on_the_sphere(Some(f64::NAN)),
+        timesteps: "sorted".to_owned(),
+        min_snr_gamma: Some(0.0),
+        early_stop: Some(EarlyStop { window: Some(501), threshold: Some(0.0) }),
+        keep_best: Some(0),
+        background_weight: Some(1.1),
+        ..inversion()
+    };
+    let mut checks = Checks::new();
+    fill_inversion(Some(spec), &mut checks);
+    assert_eq!(
+        fields(checks),
+        [
+            "spec.parameterisation.sphere.kappa",
+            "spec.timesteps",
+            "spec.min_snr_gamma",
+            "spec.early_stop.window",
+            "spec.early_stop.threshold",
+            "spec.keep_best",
+            "spec.background_weight",
+        ]
+    );
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub enum Stage {
     Encode,
     /// A training iteration: forward and backward to the vectors.
     Train,
+    /// The loss on a task's fixed batch is measured: forward alone.
+    Watch,
     /// A prompt goes through the text encoder.
     Prompt,
     /// A sampler step: forward, in guidance pairs.

@@ -1,6 +1,8 @@
-//! The whole trainable state of an inversion, small enough for a heartbeat (about 25 KiB for 2 x 1024).
+//! The whole trainable state of an inversion, small enough for a heartbeat (about 25 KiB for 2 x 1024, 37 KiB where a
+//! fixed batch is watched and the best vectors are kept).
 //!
-//! Layout: `LIKECKPT`, u16 version (little-endian), 32 bytes binding, 8 bytes checksum, postcard payload.
+//! Layout: `LIKECKPT`, u16 version (little-endian), 32 bytes binding, 8 bytes checksum, postcard payload. Version 2 has the
+//! watch after the rest of the payload; what needs none is written as version 1, which older releases read too.
 //! The *binding* is a digest of everything the state depends on (options, start, photos, model): a
 //! checkpoint of another task is refused. Resuming is bit-equal on the CPU in f32, because nothing else is
 //! carried from one iteration to the next.
@@ -9,10 +11,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::adam::Adam;
+use super::watch::Watch;
 
 const MAGIC: &[u8; 8] = b"LIKECKPT";
-/// The version that is written, and the only one that is read.
-pub const VERSION: u16 = 1;
+/// The newest version that is read; the one that is written where there is a watch.
+pub const VERSION: u16 = 2;
+/// The version without a watch.
+const UNWATCHED: u16 = 1;
 const HEADER: usize = 8 + 2 + 32 + 8;
 
 /// What an inversion carries from one iteration to the next.
@@ -26,7 +31,7 @@ pub struct Checkpoint {
     pub last_loss: f64,
     /// `d` (`none`: `v`), K x D.
     pub direction: Vec<Vec<f32>>,
-    /// `n`, K; empty for `none`.
+    /// `n`, K; empty but for `log_norm`.
     pub log_norm: Vec<f32>,
     /// Adam over the directions, in order.
     pub direction_adam: Adam,
@@ -34,6 +39,9 @@ pub struct Checkpoint {
     pub norm_adam: Adam,
     /// |v0| of each vector, for whoever looks into the file.
     pub start_norms: Vec<f64>,
+    /// The judgement on the fixed batch, where there is one; written after the rest.
+    #[serde(skip)]
+    pub watch: Option<Watch>,
 }
 
 /// Why bytes cannot be resumed from.
@@ -58,11 +66,15 @@ pub enum CheckpointError {
 impl Checkpoint {
     /// The bytes, bound to what the state depends on.
     pub fn to_bytes(&self, binding: &[u8; 32]) -> Result<Vec<u8>, CheckpointError> {
-        let payload =
-            postcard::to_stdvec(self).map_err(|error| CheckpointError::Damaged(error.to_string()))?;
+        let damaged = |error: postcard::Error| CheckpointError::Damaged(error.to_string());
+        let mut payload = postcard::to_stdvec(self).map_err(damaged)?;
+        let version = if self.watch.is_some() { VERSION } else { UNWATCHED };
+        if let Some(watch) = &self.watch {
+            payload.extend(postcard::to_stdvec(watch).map_err(damaged)?);
+        }
         let mut bytes = Vec::with_capacity(HEADER + payload.len());
         bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&version.to_le_bytes());
         bytes.extend_from_slice(binding);
         bytes.extend_from_slice(&checksum(&payload));
         bytes.extend_from_slice(&payload);
@@ -75,7 +87,7 @@ impl Checkpoint {
         let rest = bytes.strip_prefix(MAGIC).ok_or(not_one.clone())?;
         let (version, rest) = rest.split_first_chunk::<2>().ok_or(not_one.clone())?;
         let version = u16::from_le_bytes(*version);
-        if version != VERSION {
+        if !(UNWATCHED..=VERSION).contains(&version) {
             return Err(CheckpointError::Version(version));
         }
         let (bound_to, rest) = rest.split_first_chunk::<32>().ok_or(not_one.clone())?;
@@ -86,7 +98,13 @@ impl Checkpoint {
         if bound_to != binding {
             return Err(CheckpointError::Foreign);
         }
-        postcard::from_bytes(payload).map_err(|error| CheckpointError::Damaged(error.to_string()))
+        let damaged = |error: postcard::Error| CheckpointError::Damaged(error.to_string());
+        let (checkpoint, rest) = postcard::take_from_bytes::<Self>(payload).map_err(damaged)?;
+        let watch = match version {
+            UNWATCHED => None,
+            _ => Some(postcard::from_bytes(rest).map_err(damaged)?),
+        };
+        Ok(Self { watch, ..checkpoint })
     }
 
     /// Iterations made, read without knowing what the checkpoint is bound to.
@@ -104,7 +122,10 @@ fn checksum(payload: &[u8]) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::super::adam::AdamOptions;
+    use super::super::early_stop::EarlyStopOptions;
+    use super::super::refinements::Refinements;
     use super::*;
+    use likeness_shared::limits::STOP_WINDOWS;
 
     const BINDING: [u8; 32] = [7; 32];
 
@@ -118,6 +139,7 @@ mod tests {
             direction_adam: Adam::new(AdamOptions::default(), vectors * width),
             norm_adam: Adam::new(AdamOptions::default(), vectors),
             start_norms: vec![2.0; vectors],
+            watch: None,
         }
     }
 
@@ -127,6 +149,28 @@ mod tests {
         let bytes = checkpoint.to_bytes(&BINDING).unwrap();
         assert!(bytes.len() < 26 * 1024, "{} bytes", bytes.len());
         assert_eq!(Checkpoint::from_bytes(&bytes, &BINDING), Ok(checkpoint));
+        assert_eq!(Checkpoint::peek_step(&bytes), Some(123));
+    }
+
+    #[test]
+    fn one_without_a_watch_keeps_the_first_version_and_one_with_everything_still_fits() {
+        let plain = checkpoint(2, 1024);
+        assert_eq!(plain.to_bytes(&BINDING).unwrap()[8..10], UNWATCHED.to_le_bytes());
+        let refinements = Refinements {
+            early_stop: Some(EarlyStopOptions { window: *STOP_WINDOWS.end(), ..EarlyStopOptions::default() }),
+            keep_best_every: Some(1),
+            ..Refinements::default()
+        };
+        let mut watch = Watch::new(&refinements).unwrap();
+        for step in 1..=600 {
+            let loss = 1.0 / f64::from(step);
+            watch.observe(step, 1000, loss, || vec![vec![loss as f32; 1024]; 2]);
+        }
+        let full = Checkpoint { watch: Some(watch), ..plain };
+        let bytes = full.to_bytes(&BINDING).unwrap();
+        assert!(bytes.len() < 40 * 1024, "{} bytes", bytes.len());
+        assert_eq!(bytes[8..10], VERSION.to_le_bytes());
+        assert_eq!(Checkpoint::from_bytes(&bytes, &BINDING), Ok(full));
         assert_eq!(Checkpoint::peek_step(&bytes), Some(123));
     }
 

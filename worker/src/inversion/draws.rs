@@ -72,13 +72,45 @@ impl Draws {
         (0..self.rows).map(|row| self.row(iteration, row)).collect()
     }
 
+    /// The timesteps of [`Draws::iteration`], without the rest.
+    pub fn timesteps(&self, iteration: u64) -> Vec<u32> {
+        (0..self.rows).map(|row| self.row_timestep(iteration, row)).collect()
+    }
+
+    /// The rows on which progress is judged: as many as an iteration has, always the same, from a stream of their own.
+    ///
+    /// Upright photos in an order of their own, timesteps stratified however the iterations draw theirs.
+    pub fn watch(&self) -> Vec<RowDraw> {
+        let order = self.rng.stream(1, 0, Purpose::Evaluation).permutation(self.photos);
+        let photos = order.iter().map(|photo| *photo as usize).cycle();
+        let draw = |(row, photo)| {
+            let mut stream = self.rng.stream(0, row, Purpose::Evaluation);
+            RowDraw {
+                photo,
+                mirrored: false,
+                // The first number of the stream, as `watch_timesteps` has it.
+                timestep: self.place_timestep(Timesteps::Stratified, stream.uniform(), row),
+                template: stream.below(self.templates) as usize,
+                sample_eps: stream.normals(self.latent_len),
+                noise: stream.normals(self.latent_len),
+            }
+        };
+        (0..self.rows).zip(photos).map(draw).collect()
+    }
+
+    /// The timesteps of [`Draws::watch`], without the rest.
+    pub fn watch_timesteps(&self) -> Vec<u32> {
+        let uniform = |row| self.rng.stream(0, row, Purpose::Evaluation).uniform();
+        (0..self.rows).map(|row| self.place_timestep(Timesteps::Stratified, uniform(row), row)).collect()
+    }
+
     fn row(&self, iteration: u64, row: u32) -> RowDraw {
         let stream = |purpose| self.rng.stream(iteration, row, purpose);
         RowDraw {
             photo: self.photo(iteration, row),
             mirrored: self.flip && stream(Purpose::Flip).chance(0.5),
             template: stream(Purpose::Template).below(self.templates) as usize,
-            timestep: self.timestep(stream(Purpose::Timestep).uniform(), row),
+            timestep: self.row_timestep(iteration, row),
             sample_eps: stream(Purpose::LatentSample).normals(self.latent_len),
             noise: stream(Purpose::Noise).normals(self.latent_len),
         }
@@ -92,8 +124,13 @@ impl Draws {
         order.get((position % photos) as usize).map_or(0, |photo| *photo as usize)
     }
 
-    fn timestep(&self, uniform: f32, row: u32) -> u32 {
-        let place = match self.timesteps {
+    fn row_timestep(&self, iteration: u64, row: u32) -> u32 {
+        let uniform = self.rng.stream(iteration, row, Purpose::Timestep).uniform();
+        self.place_timestep(self.timesteps, uniform, row)
+    }
+
+    fn place_timestep(&self, timesteps: Timesteps, uniform: f32, row: u32) -> u32 {
+        let place = match timesteps {
             Timesteps::Uniform => f64::from(uniform),
             Timesteps::Stratified => (f64::from(row) + f64::from(uniform)) / f64::from(self.rows.max(1)),
         };
@@ -152,6 +189,31 @@ mod tests {
         assert_eq!(alone, after_others);
         assert_ne!(alone[0].noise, draws.iteration(40)[0].noise);
         assert_ne!(alone[0].noise, alone[0].sample_eps);
+    }
+
+    #[test]
+    fn the_timesteps_of_an_iteration_are_those_of_its_rows() {
+        for timesteps in [Timesteps::Stratified, Timesteps::Uniform] {
+            let draws = draws(5, 7, timesteps);
+            let of_rows: Vec<u32> = draws.iteration(9).iter().map(|row| row.timestep).collect();
+            assert_eq!(draws.timesteps(9), of_rows);
+        }
+    }
+
+    #[test]
+    fn the_watched_rows_are_upright_spread_over_photos_and_timesteps_and_no_iterations() {
+        let draws = draws(5, 8, Timesteps::Uniform);
+        let watched = draws.watch();
+        assert_eq!(watched, draws.watch());
+        assert_eq!(draws.watch_timesteps(), watched.iter().map(|row| row.timestep).collect::<Vec<_>>());
+        for (row, draw) in watched.iter().enumerate() {
+            assert_eq!((draw.timestep / 125, draw.mirrored), (row as u32, false));
+            assert_ne!(draw.noise, draw.sample_eps);
+        }
+        let mut photos: Vec<usize> = watched.iter().take(5).map(|row| row.photo).collect();
+        photos.sort_unstable();
+        assert_eq!(photos, [0, 1, 2, 3, 4]);
+        assert!(draws.iteration(0).iter().zip(&watched).all(|(row, watched)| row.noise != watched.noise));
     }
 
     #[test]

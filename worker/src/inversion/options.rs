@@ -1,8 +1,10 @@
 //! What an inversion is asked to do: the method's settings, with its defaults.
 
+use likeness_shared::limits::STOP_WINDOWS;
 use serde::{Deserialize, Serialize};
 
 use super::parameterisation::{Parameterisation, ParameterisationError};
+use super::refinements::Refinements;
 use super::templates::Templates;
 
 /// How the timesteps of one iteration's rows are drawn from `0..num_train_timesteps`.
@@ -25,7 +27,7 @@ pub struct InversionOptions {
     pub steps: u32,
     /// Rows of one iteration, 1..=64; `None` = min(8, photos).
     pub batch_size: Option<u32>,
-    /// Adam's learning rate; constant, not scaled by the batch.
+    /// Adam's learning rate, or what a step of `sphere` turns by; constant, not scaled by the batch.
     pub learning_rate: f64,
     /// Learning rate of the log-norm alone; `None` = `learning_rate`.
     pub norm_learning_rate: Option<f64>,
@@ -37,6 +39,10 @@ pub struct InversionOptions {
     pub timesteps: Timesteps,
     /// Key of the task's random numbers.
     pub seed: u64,
+    /// What the paper does not have. Left out of the serialised form where all of it is off, which so is the same as
+    /// that of releases without it: a checkpoint's binding is a digest of this form.
+    #[serde(default, skip_serializing_if = "Refinements::are_off")]
+    pub refinements: Refinements,
 }
 
 impl Default for InversionOptions {
@@ -51,6 +57,7 @@ impl Default for InversionOptions {
             templates: Templates::default(),
             timesteps: Timesteps::default(),
             seed: 0,
+            refinements: Refinements::default(),
         }
     }
 }
@@ -72,6 +79,21 @@ pub enum OptionsError {
         /// What was given.
         value: f64,
     },
+    /// Min-SNR's gamma is zero, negative or not a number.
+    #[error("min_snr_gamma is {0}: give a finite number greater than 0, such as 5, or leave it out")]
+    MinSnrGamma(f64),
+    /// Too few or too many losses to judge by.
+    #[error("early_stop's window is {0}: give {least} to {most}", least = STOP_WINDOWS.start(), most = STOP_WINDOWS.end())]
+    StopWindow(u32),
+    /// A share of the variance that is none.
+    #[error("early_stop's threshold is {0}: give a number above 0 and at most 1, such as 0.15")]
+    StopThreshold(f64),
+    /// Never is not a number of iterations.
+    #[error("keep_best is 0: give the number of iterations between candidates, such as 25, or leave it out")]
+    KeepBest,
+    /// A weight of the background that makes no loss, or one above the face's.
+    #[error("background_weight is {0}: give a number above 0 and at most 1, such as 0.2, or leave it out")]
+    BackgroundWeight(f64),
     /// The parameterisation's own numbers.
     #[error(transparent)]
     Parameterisation(#[from] ParameterisationError),
@@ -93,6 +115,7 @@ impl InversionOptions {
                 return Err(OptionsError::LearningRate { name, value });
             }
         }
+        self.refinements.validate()?;
         Ok(self.parameterisation.validate()?)
     }
 
@@ -111,6 +134,22 @@ mod tests {
         let options = InversionOptions::default();
         assert_eq!([3, 8, 20].map(|photos| options.rows(photos)), [3, 8, 8]);
         assert_eq!(InversionOptions { batch_size: Some(2), ..options }.rows(8), 2);
+    }
+
+    /// A checkpoint is bound to these bytes: one of a release without refinements is resumed by this one.
+    #[test]
+    fn without_refinements_the_serialised_form_has_no_trace_of_them() {
+        let options = InversionOptions { batch_size: Some(3), seed: 9, ..InversionOptions::default() };
+        let before = (
+            (options.parameterisation, options.steps, options.batch_size),
+            (options.learning_rate, options.norm_learning_rate, options.flip),
+            (options.templates, options.timesteps, options.seed),
+        );
+        assert_eq!(postcard::to_stdvec(&options).unwrap(), postcard::to_stdvec(&before).unwrap());
+        let refined = |refinements| postcard::to_stdvec(&InversionOptions { refinements, ..options.clone() });
+        let weight = Refinements { background_weight: Some(0.5), ..Refinements::default() };
+        let gamma = Refinements { min_snr_gamma: Some(0.5), ..Refinements::default() };
+        assert_ne!(refined(weight).unwrap(), refined(gamma).unwrap());
     }
 
     #[test]

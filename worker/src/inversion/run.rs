@@ -3,101 +3,24 @@
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::schedule::NoiseSchedule;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
-use likeness_diffusion::tokenizer::Placeholder;
-use sha2::{Digest, Sha256};
+use likeness_shared::limits::MAX_CHECKPOINT_BYTES;
 
-use super::adam::{Adam, AdamOptions};
+use super::binding::{binding, photos_digest};
+use super::captions::encode_captions;
 use super::checkpoint::{Checkpoint, CheckpointError};
-use super::draws::{DrawBounds, Draws};
-use super::latents::{LatentsError, PhotoLatents, encode_photo};
-use super::options::{InversionOptions, OptionsError};
-use super::parameterisation::{Gradients, LearnedState, ParameterisationError, norm};
+use super::draws::{DrawBounds, Draws, RowDraw};
+use super::error::InversionError;
+use super::face_mask::FaceEllipse;
+use super::latents::{PhotoLatents, encode_photo};
+use super::optimiser::Optimiser;
+use super::options::InversionOptions;
+use super::parameterisation::{LearnedState, Parameterisation, norm};
 use super::training_pass::{Member, RowOutcome, Want, training_pass};
-use super::training_step::{StepError, TrainingBatch, TrainingStep};
+use super::training_step::{TrainingBatch, TrainingStep};
+use super::watch::Watch;
 
-/// Stands for the person in captions; what the user calls him in prompts has no part in training.
-const PLACEHOLDER: &str = "<learned>";
 /// Weight of the newest loss in the smoothed one.
 const SMOOTHING: f64 = 0.05;
-
-/// Why an inversion cannot begin or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum InversionError {
-    /// A setting.
-    #[error(transparent)]
-    Options(#[from] OptionsError),
-    /// The start vectors.
-    #[error(transparent)]
-    Start(#[from] ParameterisationError),
-    /// The start vectors' width.
-    #[error(
-        "the start vectors are {found} wide, the model's token vectors {expected}: use a start of this model's family"
-    )]
-    Width {
-        /// Width of the start.
-        found: usize,
-        /// Width of the model.
-        expected: usize,
-    },
-    /// No photos.
-    #[error("there are no photos to learn from")]
-    NoPhotos,
-    /// The photos differ in size.
-    #[error("photo {0} differs in size from photo 0: bring all photos to one size")]
-    UnequalPhotos(usize),
-    /// A photo.
-    #[error(transparent)]
-    Latents(#[from] LatentsError),
-    /// The scheduler configuration of the model.
-    #[error("the model's noise schedule cannot be used: {0}")]
-    Schedule(String),
-    /// A caption template.
-    #[error("the caption {caption:?} cannot be tokenized: {reason}")]
-    Caption {
-        /// The caption.
-        caption: String,
-        /// What the tokenizer said.
-        reason: String,
-    },
-    /// A caption lost the learned vectors to truncation.
-    #[error("the caption {0:?} is too long for the model's text length: the learned vectors do not fit")]
-    CaptionTooLong(String),
-    /// The checkpoint to resume from.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// A training step.
-    #[error(transparent)]
-    Step(#[from] StepError),
-    /// The loss or gradient is not a number any more.
-    #[error(
-        "the loss became {loss} in iteration {iteration}: try another seed, a smaller learning rate or other photos"
-    )]
-    NanLoss {
-        /// Which iteration, from 1.
-        iteration: u32,
-        /// What the loss was.
-        loss: f64,
-    },
-    /// All iterations are made.
-    #[error("all {0} iterations are made")]
-    Finished(u32),
-}
-
-impl InversionError {
-    /// A stable word for the kind of error, as tasks report it.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Options(_) | Self::Schedule(_) => "bad_options",
-            Self::Start(_) | Self::Width { .. } => "bad_start",
-            Self::NoPhotos => "too_few",
-            Self::Latents(_) | Self::UnequalPhotos(_) => "bad_photo",
-            Self::Caption { .. } | Self::CaptionTooLong(_) => "bad_caption",
-            Self::Checkpoint(_) => "bad_checkpoint",
-            Self::Step(_) | Self::Finished(_) => "internal",
-            Self::NanLoss { .. } => "nan_loss",
-        }
-    }
-}
 
 /// What one iteration reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -112,6 +35,10 @@ pub struct StepReport {
     pub smoothed: f64,
     /// Mean |v| / |v0|.
     pub norm_ratio: f64,
+    /// Whether it ended before all iterations, because the loss on the fixed batch has settled.
+    pub stopped_early: bool,
+    /// After which iteration the best vectors so far were this; `None` where none are kept.
+    pub best_step: Option<u32>,
 }
 
 /// An inversion under way. Made from the same inputs it makes the same vectors, however often it was
@@ -126,8 +53,8 @@ pub struct Inversion<'m> {
     binding: [u8; 32],
     latent_shape: [usize; 3],
     state: LearnedState,
-    direction_adam: Adam,
-    norm_adam: Adam,
+    optimiser: Optimiser,
+    watch: Option<Watch>,
     step: u32,
     smoothed_loss: f64,
     last_loss: f64,
@@ -171,7 +98,13 @@ impl<'m> Inversion<'m> {
             return Err(InversionError::Width { found, expected });
         }
         let binding = binding(&options, photos_digest, &start, model_digest)?;
-        let state = LearnedState::new(options.parameterisation, start)?;
+        let state = begin(model, options.parameterisation, start)?;
+        let optimiser = Optimiser::new(&options, &state);
+        let numbers = state.direction.iter().map(Vec::len).sum();
+        let bytes = Watch::most_bytes(&options.refinements, numbers, optimiser.direction_adam.len());
+        if options.refinements.keep_best_every.is_some() && bytes > MAX_CHECKPOINT_BYTES {
+            return Err(InversionError::Checkpointed { vectors: state.direction.len(), bytes });
+        }
         let schedule = NoiseSchedule::new(&model.scheduler_config)
             .map_err(|error| InversionError::Schedule(error.to_string()))?;
         let captions = encode_captions(model, options.templates.list(), state.direction.len())?;
@@ -183,9 +116,10 @@ impl<'m> Inversion<'m> {
             latent_len: latent_shape.iter().product(),
         };
         let draws = Draws::new(options.seed, bounds, options.flip, options.timesteps);
-        let (direction_adam, norm_adam) = optimisers(&options, &state);
         Ok(Self {
             model,
+            optimiser,
+            watch: Watch::new(&options.refinements),
             options,
             schedule,
             photos,
@@ -194,8 +128,6 @@ impl<'m> Inversion<'m> {
             binding,
             latent_shape,
             state,
-            direction_adam,
-            norm_adam,
             step: 0,
             smoothed_loss: 0.0,
             last_loss: 0.0,
@@ -208,8 +140,9 @@ impl<'m> Inversion<'m> {
         let sizes_agree = checkpoint.direction.len() == self.state.direction.len()
             && checkpoint.direction.iter().zip(&self.state.direction).all(|(a, b)| a.len() == b.len())
             && checkpoint.log_norm.len() == self.state.log_norm.len()
-            && checkpoint.direction_adam.len() == self.direction_adam.len()
-            && checkpoint.norm_adam.len() == self.norm_adam.len()
+            && checkpoint.direction_adam.len() == self.optimiser.direction_adam.len()
+            && checkpoint.norm_adam.len() == self.optimiser.norm_adam.len()
+            && checkpoint.watch.is_some() == self.watch.is_some()
             && checkpoint.step <= self.options.steps;
         if !sizes_agree {
             return Err(CheckpointError::Foreign.into());
@@ -219,26 +152,80 @@ impl<'m> Inversion<'m> {
         self.last_loss = checkpoint.last_loss;
         self.state.direction = checkpoint.direction;
         self.state.log_norm = checkpoint.log_norm;
-        self.direction_adam = checkpoint.direction_adam;
-        self.norm_adam = checkpoint.norm_adam;
+        self.optimiser.direction_adam = checkpoint.direction_adam;
+        self.optimiser.norm_adam = checkpoint.norm_adam;
+        self.watch = checkpoint.watch;
         Ok(self)
     }
 
-    /// Makes one iteration, alone. After an error the state is that before it.
+    /// Makes one iteration, alone, and measures the fixed batch where that is due. After an error the state is that
+    /// before what failed.
     pub fn step(&mut self) -> Result<StepReport, InversionError> {
+        // One that was resumed between the two.
+        if self.watch_is_due() {
+            self.measure_watch()?;
+            if self.is_finished() {
+                return Ok(self.report());
+            }
+        }
         let batch = self.next_batch()?;
-        let vectors = self.state.vectors();
-        let member = Member { batch: &batch, vectors: &vectors };
-        let rows = training_pass(self.model, &self.schedule, &[member], Want::Gradients, batch.rows())?;
-        self.absorb(rows.first().map_or(&[], Vec::as_slice))
+        let rows = self.pass(&batch, Want::Gradients)?;
+        self.absorb(&rows)?;
+        self.measure_watch()?;
+        Ok(self.report())
     }
 
-    /// The rows of the next iteration, for a pass that other tasks' rows may share.
-    pub fn next_batch(&self) -> Result<TrainingBatch, InversionError> {
-        if self.is_finished() {
-            return Err(InversionError::Finished(self.options.steps));
+    fn measure_watch(&mut self) -> Result<(), InversionError> {
+        if let Some(batch) = self.watch_batch() {
+            let rows = self.pass(&batch, Want::Losses)?;
+            self.absorb_watch(&rows);
         }
-        Ok(self.batch(u64::from(self.step)))
+        Ok(())
+    }
+
+    /// The rows of one batch with the vectors as they are.
+    fn pass(&self, batch: &TrainingBatch, want: Want) -> Result<Vec<RowOutcome>, InversionError> {
+        let vectors = self.vectors();
+        let member = Member { batch, vectors: &vectors };
+        let rows = training_pass(self.model, &self.schedule, &[member], want, batch.rows())?;
+        Ok(rows.into_iter().next().unwrap_or_default())
+    }
+
+    /// The rows of the next iteration, for a pass that other tasks' rows may share. It ends with [`Inversion::absorb`],
+    /// before which a [`Inversion::watch_batch`] that is due is measured: that may turn out to be the end.
+    pub fn next_batch(&self) -> Result<TrainingBatch, InversionError> {
+        if self.has_trained() {
+            return Err(InversionError::Finished(self.step));
+        }
+        Ok(self.batch(&self.draws.iteration(u64::from(self.step))))
+    }
+
+    /// The rows of the fixed batch, to be measured without gradients before the next iteration ends; `None` where nothing
+    /// is due. It is due after an iteration, with the vectors that it led to: [`Inversion::vectors`].
+    pub fn watch_batch(&self) -> Option<TrainingBatch> {
+        self.watch_is_due().then(|| self.batch(&self.draws.watch()))
+    }
+
+    /// Takes what [`Inversion::watch_batch`]'s rows made: the loss by which an inversion stops early and keeps the best
+    /// vectors. It weighs rows and pixels as training does. Without anything due nothing happens.
+    pub fn absorb_watch(&mut self, rows: &[RowOutcome]) {
+        if !self.watch_is_due() {
+            return;
+        }
+        let timesteps = self.draws.watch_timesteps();
+        let weights = self.options.refinements.row_weights(&self.schedule, &timesteps);
+        let loss = match rows {
+            [] => f64::NAN,
+            rows => TrainingStep::of(rows, &weights).loss,
+        };
+        if let Some(watch) = &mut self.watch {
+            watch.observe(self.step, self.options.steps, loss, || self.state.vectors());
+        }
+    }
+
+    /// Whether the fixed batch is to be measured next.
+    pub fn watch_is_due(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.is_due(self.step, self.options.steps))
     }
 
     /// How many rows an iteration has.
@@ -248,20 +235,22 @@ impl<'m> Inversion<'m> {
 
     /// Ends the iteration whose rows these are. After an error the state is that before it.
     pub fn absorb(&mut self, rows: &[RowOutcome]) -> Result<StepReport, InversionError> {
-        if self.is_finished() {
-            return Err(InversionError::Finished(self.options.steps));
+        if self.watch_is_due() {
+            return Err(InversionError::WatchDue(self.step));
         }
-        let made = TrainingStep::of(rows, &[]);
+        if self.has_trained() {
+            return Err(InversionError::Finished(self.step));
+        }
+        let timesteps = self.draws.timesteps(u64::from(self.step));
+        let weights = self.options.refinements.row_weights(&self.schedule, &timesteps);
+        let made = TrainingStep::of(rows, &weights);
         let loss = made.loss + self.state.penalty();
         let finite = loss.is_finite() && made.grad_v.iter().flatten().all(|g| g.is_finite());
         if !finite {
             return Err(InversionError::NanLoss { iteration: self.step + 1, loss });
         }
-        let Gradients { direction, log_norm } = self.state.gradients(&made.grad_v);
-        self.direction_adam.update(self.state.direction.iter_mut().flatten().zip(direction.iter().flatten()));
-        if !log_norm.is_empty() {
-            self.norm_adam.update(self.state.log_norm.iter_mut().zip(&log_norm));
-        }
+        let gradients = self.state.gradients(&made.grad_v);
+        self.optimiser.apply(&mut self.state, &gradients);
         self.smoothed_loss = match self.step {
             0 => loss,
             _ => self.smoothed_loss + SMOOTHING * (loss - self.smoothed_loss),
@@ -278,18 +267,32 @@ impl<'m> Inversion<'m> {
             total: self.options.steps,
             loss: self.last_loss,
             smoothed: self.smoothed_loss,
-            norm_ratio: self.state.norm_ratio(),
+            norm_ratio: self.state.norm_ratio_of(&self.vectors()),
+            stopped_early: self.has_stopped() && self.step < self.options.steps,
+            best_step: self.watch.as_ref().and_then(Watch::best).map(|best| best.step),
         }
     }
 
-    /// Whether all iterations are made.
+    /// Whether nothing is left to do: all iterations are made, or it stopped early, and no measurement is due.
     pub fn is_finished(&self) -> bool {
-        self.step >= self.options.steps
+        self.has_trained() && !self.watch_is_due()
     }
 
-    /// The learned vectors as they are now, K x D.
+    /// Whether no iteration is to be made any more.
+    fn has_trained(&self) -> bool {
+        self.step >= self.options.steps || self.has_stopped()
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::has_stopped)
+    }
+
+    /// The learned vectors as they are now, K x D; once it is finished, the best ones where they are kept.
     pub fn vectors(&self) -> Vec<Vec<f32>> {
-        self.state.vectors()
+        match self.watch.as_ref().and_then(Watch::best) {
+            Some(best) if self.is_finished() => best.vectors.clone(),
+            _ => self.state.vectors(),
+        }
     }
 
     /// The noise schedule of its model.
@@ -307,7 +310,7 @@ impl<'m> Inversion<'m> {
         &self.options
     }
 
-    /// The state as bytes, to resume from: about 25 KiB for 2 x 1024.
+    /// The state as bytes, to resume from: about 25 KiB for 2 x 1024, up to 37 KiB with a fixed batch.
     pub fn checkpoint(&self) -> Result<Vec<u8>, InversionError> {
         let checkpoint = Checkpoint {
             step: self.step,
@@ -315,15 +318,15 @@ impl<'m> Inversion<'m> {
             last_loss: self.last_loss,
             direction: self.state.direction.clone(),
             log_norm: self.state.log_norm.clone(),
-            direction_adam: self.direction_adam.clone(),
-            norm_adam: self.norm_adam.clone(),
+            direction_adam: self.optimiser.direction_adam.clone(),
+            norm_adam: self.optimiser.norm_adam.clone(),
             start_norms: self.state.start().iter().map(|v| norm(v)).collect(),
+            watch: self.watch.clone(),
         };
         Ok(checkpoint.to_bytes(&self.binding)?)
     }
 
-    fn batch(&self, iteration: u64) -> TrainingBatch {
-        let rows = self.draws.iteration(iteration);
+    fn batch(&self, rows: &[RowDraw]) -> TrainingBatch {
         let scaling_factor = self.model.vae.scaling_factor();
         let [channels, height, width] = self.latent_shape;
         let mut batch = TrainingBatch {
@@ -334,82 +337,38 @@ impl<'m> Inversion<'m> {
             masks: Vec::new(),
             shape: [rows.len(), channels, height, width],
         };
-        for row in &rows {
+        for row in rows {
             batch.ids.push(self.captions[row.template].clone());
             let moments = self.photos[row.photo].moments(row.mirrored);
             batch.latents.extend(moments.sample(&row.sample_eps, scaling_factor));
             batch.noise.extend_from_slice(&row.noise);
+            if let Some(background) = self.options.refinements.background_weight {
+                batch.masks.extend(face(row).weights(height, width, background));
+            }
         }
         batch
     }
 }
 
-/// A digest of photos as they are learned from: sizes and pixels, in order.
-pub fn photos_digest(photos: &[RgbPicture]) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    for photo in photos {
-        digest.update(photo.width.to_le_bytes());
-        digest.update(photo.height.to_le_bytes());
-        digest.update(&photo.pixels);
-    }
-    digest.finalize().into()
+/// Where the face is in a row. No detector has looked at the photos here: every face is where a crop has it.
+fn face(row: &RowDraw) -> FaceEllipse {
+    let face = FaceEllipse::default();
+    if row.mirrored { face.mirrored() } else { face }
 }
 
-/// Digest of everything that the state of an inversion depends on.
-fn binding(
-    options: &InversionOptions,
-    photos_digest: [u8; 32],
-    start: &[Vec<f32>],
-    model_digest: &str,
-) -> Result<[u8; 32], CheckpointError> {
-    let mut digest = Sha256::new();
-    digest.update(b"likeness inversion 1");
-    let options =
-        postcard::to_stdvec(options).map_err(|error| CheckpointError::Damaged(error.to_string()))?;
-    for part in [&options[..], model_digest.as_bytes(), &photos_digest] {
-        digest.update((part.len() as u64).to_le_bytes());
-        digest.update(part);
-    }
-    for vector in start {
-        digest.update((vector.len() as u64).to_le_bytes());
-        vector.iter().for_each(|x| digest.update(x.to_le_bytes()));
-    }
-    Ok(digest.finalize().into())
-}
-
-fn optimisers(options: &InversionOptions, state: &LearnedState) -> (Adam, Adam) {
-    let directions = AdamOptions {
-        learning_rate: options.learning_rate,
-        weight_decay: options.parameterisation.decoupled_decay(),
-        ..AdamOptions::default()
-    };
-    let norms = AdamOptions {
-        learning_rate: options.norm_learning_rate.unwrap_or(options.learning_rate),
-        ..AdamOptions::default()
-    };
-    let numbers = state.direction.iter().map(Vec::len).sum();
-    (Adam::new(directions, numbers), Adam::new(norms, state.log_norm.len()))
-}
-
-/// The ids of every caption with the K vectors in it.
-fn encode_captions(
+/// The parameters of the start; on a sphere, as long as the model's token vectors are on average.
+fn begin(
     model: &StableDiffusion,
-    templates: &[&str],
-    vectors: usize,
-) -> Result<Vec<Vec<u32>>, InversionError> {
-    let placeholders = [Placeholder { text: PLACEHOLDER.to_owned(), vectors }];
-    let vocab_size = model.tokenizer.vocab_size();
-    let mut captions = Vec::with_capacity(templates.len());
-    for template in templates {
-        let caption = template.replace("{}", PLACEHOLDER);
-        let ids = match model.tokenizer.encode(&caption, &placeholders) {
-            Ok(encoded) => encoded.ids,
-            Err(error) => return Err(InversionError::Caption { caption, reason: error.to_string() }),
-        };
-        if ids.iter().filter(|id| **id >= vocab_size).count() != vectors {
-            return Err(InversionError::CaptionTooLong(template.replace("{}", "the person")));
-        }
-        captions.push(ids);
+    parameterisation: Parameterisation,
+    start: Vec<Vec<f32>>,
+) -> Result<LearnedState, InversionError> {
+    let state = LearnedState::new(parameterisation, start)?;
+    if !matches!(parameterisation, Parameterisation::Sphere { .. }) {
+        return Ok(state);
     }
-    Ok(captions)
+    let radius = model
+        .text_encoder
+        .mean_embedding_norm()
+        .map_err(|error| InversionError::TokenTable(error.to_string()))?;
+    Ok(state.at_radius(radius)?)
 }

@@ -60,6 +60,9 @@ pub fn inversion(kind: u32) -> Order {
         templates: if kind.is_multiple_of(2) { "face" } else { "ti27" }.to_owned(),
         start: Some(Start { kind: Some(start::Kind::Face(PhraseStart { phrase: phrase.to_owned() })) }),
         parameterisation: (kind % 4 == 3).then_some(free),
+        min_snr_gamma: (kind % 3 == 1).then_some(5.0),
+        background_weight: (kind % 4 == 1).then_some(0.3),
+        keep_best: (kind % 3 == 2).then_some(2),
         ..InversionSpec::default()
     };
     order(Work::Inversion { spec: Box::new(spec), photos: photos(kind, 3 + kind % 3), start_file: None })

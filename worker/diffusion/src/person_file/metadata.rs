@@ -11,7 +11,7 @@ pub mod keys {
     pub const BASE_MODEL: &str = "likeness.base_model";
     /// How many vectors.
     pub const VECTORS: &str = "likeness.vectors";
-    /// The parameterisation: `none` or `log_norm`.
+    /// The parameterisation: `none`, `log_norm` or `sphere`.
     pub const PARAMETERISATION: &str = "likeness.parameterisation";
     /// The base `a` of the log-norm.
     pub const LOG_BASE: &str = "likeness.a";

@@ -48,6 +48,9 @@ pub enum TextError {
         /// Width of the rows.
         found: usize,
     },
+    /// The token table could not be read back.
+    #[error("the token table could not be read from the device: {0}")]
+    Device(String),
     /// Learned rows for another number of prompts.
     #[error("there are learned rows for {found} prompts and {expected} prompts")]
     Rows {
@@ -117,6 +120,19 @@ impl TextEncoder {
     pub fn embedding_rows(&self, ids: &[u32]) -> Result<Tensor<2>, TextError> {
         self.check_ids(ids, 0)?;
         Ok(self.look_up(ids))
+    }
+
+    /// Mean Euclidean length of the token table's rows, summed in f64; rows of zeros are left out.
+    ///
+    /// # Errors
+    /// When the device gives no numbers back.
+    pub fn mean_embedding_norm(&self) -> Result<f64, TextError> {
+        let squares = self.token_embedding.clone().cast(FloatDType::F32).square().sum_dim(1);
+        let squares = squares.into_data().try_to_vec::<f32>();
+        let squares = squares.map_err(|error| TextError::Device(format!("{error:?}")))?;
+        let norms: Vec<f64> =
+            squares.into_iter().filter(|s| *s > 0.0).map(|square| f64::from(square).sqrt()).collect();
+        Ok(norms.iter().sum::<f64>() / norms.len() as f64)
     }
 
     /// Embeddings `[batch, length, width]` of `ids` `[batch][length]`, without positions.

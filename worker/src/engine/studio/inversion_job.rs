@@ -139,6 +139,7 @@ impl<'m> InversionJob<'m> {
         let (parameterisation, base) = match self.options.parameterisation {
             Parameterisation::LogNorm { base } => ("log_norm", Some((keys::LOG_BASE, base.to_string()))),
             Parameterisation::None { .. } => ("none", None),
+            Parameterisation::Sphere { .. } => ("sphere", None),
         };
         [
             (keys::BASE_MODEL, self.model.digest.clone()),
@@ -164,6 +165,7 @@ impl<'m> InversionJob<'m> {
                 (Stage::Encode, self.photos_to_encode().len() as u32 * rows_each)
             }
             Phase::Train(inversion) => match self.previews.under_way() {
+                [] if inversion.watch_is_due() => (Stage::Watch, inversion.rows()),
                 [] => (Stage::Train, inversion.rows()),
                 [picture, ..] if picture.is_drawn() => (Stage::Decode, 1),
                 [picture, ..] => (Stage::Sample, picture.rows()),
@@ -217,12 +219,15 @@ impl<'m> InversionJob<'m> {
         Ok(ending)
     }
 
-    /// The next iteration's part of a pass.
+    /// What the task brings to its next pass: the fixed batch where that is to be measured, else an iteration's rows.
     pub(super) fn next_step(&self) -> Result<NextStep<'_>, Fault> {
         let Phase::Train(inversion) = &self.phase else {
             return Err(Fault::passing("internal", "the task is not in training"));
         };
-        let batch = inversion.next_batch().map_err(fault)?;
+        let batch = match inversion.watch_batch() {
+            Some(batch) => batch,
+            None => inversion.next_batch().map_err(fault)?,
+        };
         Ok(NextStep { schedule: inversion.schedule(), batch, vectors: inversion.vectors() })
     }
 
@@ -230,8 +235,20 @@ impl<'m> InversionJob<'m> {
     pub(super) fn trained(&mut self, rows: &[RowOutcome]) -> Stepped {
         let Phase::Train(inversion) = &mut self.phase else { return Ok(None) };
         inversion.absorb(rows).map_err(fault)?;
+        self.after_step()
+    }
+
+    /// Takes what the fixed batch's rows made.
+    pub(super) fn watched(&mut self, rows: &[RowOutcome]) -> Stepped {
+        let Phase::Train(inversion) = &mut self.phase else { return Ok(None) };
+        inversion.absorb_watch(rows);
+        self.after_step()
+    }
+
+    /// The person, at the end; a preview, where one is due.
+    fn after_step(&mut self) -> Stepped {
         let Phase::Train(inversion) = &self.phase else { return Ok(None) };
-        if inversion.is_finished() {
+        if inversion.is_finished() || inversion.watch_is_due() {
             return self.ending(inversion);
         }
         self.previews.begin(self.model, inversion.report().step, self.options.seed, inversion.vectors());

@@ -8,7 +8,7 @@ use crate::engine::machine::{PassError, Stage, Stepped};
 use crate::engine::order::Fault;
 use crate::generation::{TextToImage, decode_pass, sample_pass};
 use crate::inversion::latents::{PhotoToEncode, encode_pass};
-use crate::inversion::training_pass::{Member, Want, training_pass};
+use crate::inversion::training_pass::{Member, RowOutcome, Want, training_pass};
 
 /// Makes one step of each job.
 pub(super) fn make(
@@ -19,7 +19,8 @@ pub(super) fn make(
     match stage {
         Stage::Intake => Ok(inversions(jobs)?.into_iter().map(InversionJob::take_in).collect()),
         Stage::Encode => encode(inversions(jobs)?, most_rows),
-        Stage::Train => train(inversions(jobs)?, most_rows),
+        Stage::Train => train(inversions(jobs)?, Want::Gradients, most_rows),
+        Stage::Watch => train(inversions(jobs)?, Want::Losses, most_rows),
         Stage::Prompt => Ok(generations(jobs)?.into_iter().map(GenerationJob::read_prompt).collect()),
         Stage::Sample => sample(jobs, most_rows),
         Stage::Decode => decode(jobs, most_rows),
@@ -37,16 +38,24 @@ fn encode(mut jobs: Vec<&mut InversionJob<'_>>, most_rows: usize) -> Result<Vec<
     Ok(jobs.iter_mut().zip(counts).map(step).collect())
 }
 
-fn train(mut jobs: Vec<&mut InversionJob<'_>>, most_rows: usize) -> Result<Vec<Stepped>, PassError> {
+fn train(
+    mut jobs: Vec<&mut InversionJob<'_>>,
+    want: Want,
+    most_rows: usize,
+) -> Result<Vec<Stepped>, PassError> {
     let Some(model) = jobs.first().map(|job| job.diffusion()) else { return Ok(Vec::new()) };
     let steps = jobs.iter().map(|job| job.next_step()).collect::<Result<Vec<_>, _>>();
     let steps = steps.map_err(PassError::Failed)?;
     let Some(schedule) = steps.first().map(|step| step.schedule) else { return Ok(Vec::new()) };
     let members: Vec<Member<'_>> =
         steps.iter().map(|step| Member { batch: &step.batch, vectors: &step.vectors }).collect();
-    let rows = training_pass(model, schedule, &members, Want::Gradients, most_rows);
+    let rows = training_pass(model, schedule, &members, want, most_rows);
     let rows = rows.map_err(|error| PassError::Failed(inversion_job::fault(error.into())))?;
-    Ok(jobs.iter_mut().zip(&rows).map(|(job, rows)| job.trained(rows)).collect())
+    let step = |(job, rows): (&mut &mut InversionJob<'_>, &Vec<RowOutcome>)| match want {
+        Want::Gradients => job.trained(rows),
+        Want::Losses => job.watched(rows),
+    };
+    Ok(jobs.iter_mut().zip(&rows).map(step).collect())
 }
 
 fn sample(jobs: &mut [&mut StudioJob<'_>], most_rows: usize) -> Result<Vec<Stepped>, PassError> {

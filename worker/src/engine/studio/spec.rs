@@ -5,14 +5,16 @@ use likeness_diffusion::samplers::SamplerKind;
 use likeness_faces::intake::PhotoRefused;
 use likeness_shared::limits;
 use likeness_shared::proto::{
-    self, GenerationSpec, InversionSpec, L2Mode as WireL2Mode, Sampler, parameterisation, start,
+    self, EarlyStop, GenerationSpec, InversionSpec, L2Mode as WireL2Mode, Sampler, parameterisation, start,
 };
 
 use crate::engine::order::Fault;
 use crate::generation::{GenerationOptions, InitImage, Person};
+use crate::inversion::early_stop::EarlyStopOptions;
+use crate::inversion::options::Timesteps;
 use crate::inversion::parameterisation::{L2Mode, Parameterisation};
 use crate::inversion::start::FACE_PHRASE;
-use crate::inversion::{InversionOptions, Start};
+use crate::inversion::{InversionOptions, Refinements, Start};
 
 /// The options of an inversion.
 pub(super) fn inversion_options(spec: &InversionSpec) -> Result<InversionOptions, Fault> {
@@ -21,17 +23,47 @@ pub(super) fn inversion_options(spec: &InversionSpec) -> Result<InversionOptions
         "" => defaults.templates,
         name => name.parse().map_err(|error| Fault::lasting("bad_spec", error))?,
     };
+    let timesteps = match spec.timesteps.as_str() {
+        "" | "stratified" => Timesteps::Stratified,
+        "uniform" => Timesteps::Uniform,
+        other => {
+            let message = format!(
+                "timesteps {other:?} are not known to this worker: use \"stratified\" or \"uniform\""
+            );
+            return Err(Fault::lasting("bad_spec", message));
+        }
+    };
+    let parameterisation = parameterisation(spec.parameterisation.as_ref())?;
+    let default_rate = match parameterisation {
+        Parameterisation::Sphere { .. } => limits::DEFAULT_SPHERE_LEARNING_RATE,
+        _ => defaults.learning_rate,
+    };
     Ok(InversionOptions {
-        parameterisation: parameterisation(spec.parameterisation.as_ref())?,
+        parameterisation,
         steps: spec.steps.unwrap_or(defaults.steps),
         batch_size: spec.batch_size,
-        learning_rate: spec.learning_rate.unwrap_or(defaults.learning_rate),
+        learning_rate: spec.learning_rate.unwrap_or(default_rate),
         norm_learning_rate: spec.norm_learning_rate,
         flip: spec.flip.unwrap_or(defaults.flip),
         templates,
-        timesteps: defaults.timesteps,
+        timesteps,
         seed: spec.seed,
+        refinements: refinements(spec),
     })
+}
+
+/// What the paper does not have, where it is asked for.
+fn refinements(spec: &InversionSpec) -> Refinements {
+    let early_stop = |stop: &EarlyStop| EarlyStopOptions {
+        window: stop.window.unwrap_or(limits::DEFAULT_STOP_WINDOW),
+        threshold: stop.threshold.unwrap_or(limits::DEFAULT_STOP_THRESHOLD),
+    };
+    Refinements {
+        min_snr_gamma: spec.min_snr_gamma,
+        early_stop: spec.early_stop.as_ref().map(early_stop),
+        keep_best_every: spec.keep_best,
+        background_weight: spec.background_weight,
+    }
 }
 
 fn parameterisation(given: Option<&proto::Parameterisation>) -> Result<Parameterisation, Fault> {
@@ -39,6 +71,9 @@ fn parameterisation(given: Option<&proto::Parameterisation>) -> Result<Parameter
         None => Parameterisation::default(),
         Some(parameterisation::Kind::LogNorm(log_norm)) => {
             Parameterisation::LogNorm { base: log_norm.base.unwrap_or(limits::DEFAULT_LOG_NORM_BASE) }
+        }
+        Some(parameterisation::Kind::Sphere(sphere)) => {
+            Parameterisation::Sphere { kappa: sphere.kappa.unwrap_or(limits::DEFAULT_KAPPA) }
         }
         Some(parameterisation::Kind::None(free)) => {
             let l2 = match WireL2Mode::try_from(free.l2_mode) {
@@ -114,7 +149,7 @@ fn unknown(what: &str, number: i32) -> Fault {
 #[cfg(test)]
 mod tests {
     use likeness_diffusion::picture::RgbPicture;
-    use likeness_shared::proto::{FreeParameterisation, Rand2Start};
+    use likeness_shared::proto::{FreeParameterisation, Rand2Start, SphereParameterisation};
 
     use super::*;
     use crate::engine::Blame;
@@ -169,6 +204,32 @@ mod tests {
             assert_eq!((fault.code.as_str(), fault.blame), (code, Blame::Task));
             assert!(fault.message.starts_with("the init image "), "{fault}");
         }
+    }
+
+    #[test]
+    fn what_the_paper_does_not_have_arrives_where_it_is_asked_for() {
+        let sphere = parameterisation::Kind::Sphere(SphereParameterisation { kappa: None });
+        let spec = InversionSpec {
+            parameterisation: Some(proto::Parameterisation { kind: Some(sphere) }),
+            timesteps: "uniform".into(),
+            min_snr_gamma: Some(5.0),
+            early_stop: Some(EarlyStop { window: Some(60), threshold: None }),
+            keep_best: Some(25),
+            background_weight: Some(0.2),
+            ..InversionSpec::default()
+        };
+        let options = inversion_options(&spec).unwrap();
+        assert_eq!(options.parameterisation, Parameterisation::Sphere { kappa: 1e-4 });
+        assert_eq!((options.learning_rate, options.timesteps), (0.01, Timesteps::Uniform));
+        let expected = Refinements {
+            min_snr_gamma: Some(5.0),
+            early_stop: Some(EarlyStopOptions { window: 60, threshold: 0.15 }),
+            keep_best_every: Some(25),
+            background_weight: Some(0.2),
+        };
+        assert_eq!((options.refinements.clone(), options.validate()), (expected, Ok(())));
+        let unknown = InversionSpec { timesteps: "sorted".into(), ..InversionSpec::default() };
+        assert!(inversion_options(&unknown).unwrap_err().message.contains("\"sorted\""));
     }
 
     #[test]
