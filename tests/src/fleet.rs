@@ -96,10 +96,16 @@ impl Coordinator {
     /// Starts a worker with the pocket model and one slot.
     #[must_use]
     pub fn start_worker(&self, name: &str) -> Service {
+        self.start_worker_of(name, 1)
+    }
+
+    /// The same with room for so many tasks.
+    #[must_use]
+    pub fn start_worker_of(&self, name: &str, slots: u32) -> Service {
         let mut command = Command::new(binaries::path("likeness-worker"));
         command
-            .args(["--coordinator", &format!("http://{}", self.address), "--worker-id", name, "--slots", "1"])
-            .args(["--device", "cpu", "--log", "info"])
+            .args(["--coordinator", &format!("http://{}", self.address), "--worker-id", name])
+            .args(["--slots", &slots.to_string(), "--device", "cpu", "--log", "info"])
             .arg("--model")
             .arg(format!("pocket={}", world::pocket_model().display()));
         Service::start(name, &mut command)

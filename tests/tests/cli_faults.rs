@@ -122,7 +122,7 @@ fn a_worker_that_is_told_to_stop_hands_its_task_back() {
 fn people_who_are_learned_in_the_same_passes_outlive_their_worker_and_are_as_if_each_were_alone() {
     let data = tempfile::tempdir().unwrap();
     let coordinator = Coordinator::start(data.path());
-    let first = coordinator.start_worker("worker-a");
+    let first = coordinator.start_worker_of("worker-a", 4);
     let tasks = ["ann", "bob"].map(|name| coordinator.invert(name, 2 * STEPS));
     let watches = tasks.each_ref().map(|task| coordinator.watch(task));
     for watch in &watches {
@@ -130,7 +130,7 @@ fn people_who_are_learned_in_the_same_passes_outlive_their_worker_and_are_as_if_
     }
     let running = tasks.iter().filter(|task| coordinator.task(task)["state"] == "running").count();
     assert_eq!(running, 2, "they are learned at the same time");
-    let _second = coordinator.start_worker("worker-b");
+    let _second = coordinator.start_worker_of("worker-b", 4);
     first.kill();
     for watch in &watches {
         let ended = success(watch);
