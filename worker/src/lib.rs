@@ -10,6 +10,7 @@ pub mod engine;
 mod error;
 pub mod generation;
 pub mod inversion;
+mod lanes;
 mod session;
 pub mod simulated;
 mod worker;

@@ -28,6 +28,15 @@ pub struct StableDiffusion {
     pads_rows: bool,
 }
 
+/// How the rows of a pass go through a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lanes {
+    /// Rows at once.
+    pub rows: usize,
+    /// Threads side by side.
+    pub threads: usize,
+}
+
 /// Numbers of rows of a pass on a device that tunes kernels for each.
 const ROW_CLASSES: [usize; 16] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
 
@@ -61,6 +70,19 @@ impl StableDiffusion {
     /// The plain device that holds the weights.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// How rows go through the model on this device: so many at once, side by side on so many threads.
+    ///
+    /// On a CPU of several cores two rows at once: a layer's own threads leave cores idle, the more so the fewer rows there are, and
+    /// in parts of two no row's numbers depend on how many others there are, on any number of cores. Elsewhere all at once.
+    #[must_use]
+    pub fn lanes(&self) -> Lanes {
+        let on_cpu = matches!(self.device.as_dispatch(), DispatchDevice::Flex(_));
+        match rayon::current_num_threads() {
+            threads if on_cpu && threads > 1 => Lanes { rows: 2, threads },
+            _ => Lanes { rows: usize::MAX, threads: 1 },
+        }
     }
 
     /// How many rows a pass of `rows` is to have, so that few numbers of rows occur: on a device that tunes its kernels for each, the

@@ -9,6 +9,7 @@ use likeness_diffusion::stable_diffusion::StableDiffusion;
 
 use super::options::GenerationError;
 use super::text_to_image::TextToImage;
+use crate::lanes::in_lanes;
 
 /// Makes the next UNet call and sampler step of each picture, with at most `most_rows` rows at once (0 counts as 1).
 ///
@@ -55,20 +56,18 @@ fn predict(model: &StableDiffusion, inputs: Vec<Input>, most_rows: usize) -> Ten
     let (samples, contexts): (Vec<_>, Vec<_>) =
         inputs.into_iter().map(|input| (input.sample, input.context)).unzip();
     let (samples, contexts) = (Tensor::cat(samples, 0), Tensor::cat(contexts, 0));
-    let mut outputs = Vec::new();
-    let mut first = 0;
-    for times in times.chunks(most_rows) {
-        let rows = times.len();
-        let padding = model.padded_rows(rows).saturating_sub(rows);
+    let lanes = model.lanes();
+    let rows: Vec<(usize, f32)> = times.into_iter().enumerate().collect();
+    let outputs = in_lanes(&rows, most_rows.min(lanes.rows), lanes.threads, |rows| {
+        let (first, count) = (rows.first().map_or(0, |(row, _)| *row), rows.len());
+        let padding = model.padded_rows(count).saturating_sub(count);
         let times: Vec<f32> =
-            times.iter().chain(times.last().into_iter().cycle().take(padding)).copied().collect();
-        let times = Tensor::<1>::from_data(TensorData::new(times, [rows + padding]), model.device());
-        let sample = padded(samples.clone().narrow(0, first, rows), padding);
-        let context = padded(contexts.clone().narrow(0, first, rows), padding);
-        let output = model.unet.forward(sample, times, context).cast(FloatDType::F32);
-        outputs.push(output.narrow(0, 0, rows));
-        first += rows;
-    }
+            rows.iter().chain(rows.last().into_iter().cycle().take(padding)).map(|(_, time)| *time).collect();
+        let times = Tensor::<1>::from_data(TensorData::new(times, [count + padding]), model.device());
+        let sample = padded(samples.clone().narrow(0, first, count), padding);
+        let context = padded(contexts.clone().narrow(0, first, count), padding);
+        model.unet.forward(sample, times, context).cast(FloatDType::F32).narrow(0, 0, count)
+    });
     Tensor::cat(outputs, 0)
 }
 

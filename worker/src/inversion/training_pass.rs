@@ -15,6 +15,7 @@ use likeness_diffusion::schedule::NoiseSchedule;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
 use super::training_step::{StepError, StepInside, TrainingBatch};
+use crate::lanes::in_lanes;
 
 /// One task's part of a pass.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +44,7 @@ pub enum Want {
     Losses,
 }
 
-/// Makes the rows of all members, in passes of at most `most_rows` (0 counts as 1), and gives them back member by member.
+/// Makes the rows of all members, at most `most_rows` at once (0 counts as 1), and gives them back member by member.
 ///
 /// # Errors
 /// [`StepError`] where a member's parts do not fit together, or latents differ in shape from the first member's.
@@ -59,9 +60,12 @@ pub fn training_pass(
         member.batch.check(member.vectors)?;
         rows.extend((0..member.batch.rows()).map(|index| Row::of(member, index)));
     }
+    let lanes = model.lanes();
+    let each = most_rows.min(lanes.rows);
+    let parts = in_lanes(&rows, each, lanes.threads, |rows| pass(model, schedule, rows, want));
     let mut outcomes = Vec::with_capacity(rows.len());
-    for rows in rows.chunks(most_rows.max(1)) {
-        outcomes.extend(pass(model, schedule, rows, want)?.outcomes);
+    for part in parts {
+        outcomes.extend(part?.outcomes);
     }
     let mut outcomes = outcomes.into_iter();
     Ok(members.iter().map(|member| outcomes.by_ref().take(member.batch.rows()).collect()).collect())
