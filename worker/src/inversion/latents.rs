@@ -5,6 +5,8 @@ use burn::tensor::{FloatDType, Tensor};
 use likeness_diffusion::picture::{RgbPicture, from_rgb8};
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
+use crate::lanes::in_lanes;
+
 /// A photo that cannot be encoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LatentsError {
@@ -127,14 +129,16 @@ pub fn encode_pass(
         }
         images.push(image);
     }
-    let mut encoded = images.chunks(most_rows.max(1)).flat_map(|images| {
+    let lanes = model.lanes();
+    let encoded = in_lanes(&images, most_rows.min(lanes.rows), lanes.threads, |images| {
         let distribution = model.vae.encode(Tensor::cat(images.to_vec(), 0));
-        let rows = (0..images.len()).map(|row| {
+        let row = |row: usize| {
             let (mean, logvar) = (distribution.mean.clone(), distribution.logvar.clone());
             (mean.narrow(0, row, 1), logvar.narrow(0, row, 1))
-        });
-        rows.collect::<Vec<_>>()
+        };
+        (0..images.len()).map(row).collect::<Vec<_>>()
     });
+    let mut encoded = encoded.into_iter().flatten();
     let mut moments = |index: usize| match encoded.next() {
         Some((mean, logvar)) => moments(index, mean, logvar),
         None => Err(LatentsError::Device { index, reason: "no latents came back".to_owned() }),

@@ -116,6 +116,9 @@ fn a_task_makes_the_same_in_any_company() {
         }
     }
     println!("{compared} results after {moves} moves, the largest difference is {largest:e}");
+    // where rows go through the model in parts of one size, their numbers do not know how many others there are
+    let in_parts = std::thread::available_parallelism().unwrap().get() > 1;
+    assert!(!in_parts || largest == 0.0, "{largest:e}");
     assert!(moves >= 6 && compared >= 40, "{moves} moves, {compared} results: the scenarios show too little");
 }
 
