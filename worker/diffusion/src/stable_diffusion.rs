@@ -72,15 +72,20 @@ impl StableDiffusion {
         &self.device
     }
 
+    /// Whether the weights are in the process's own memory.
+    #[must_use]
+    pub fn is_on_cpu(&self) -> bool {
+        matches!(self.device.as_dispatch(), DispatchDevice::Flex(_))
+    }
+
     /// How rows go through the model on this device: so many at once, side by side on so many threads.
     ///
     /// On a CPU of several cores two rows at once: a layer's own threads leave cores idle, the more so the fewer rows there are, and
     /// in parts of two no row's numbers depend on how many others there are, on any number of cores. Elsewhere all at once.
     #[must_use]
     pub fn lanes(&self) -> Lanes {
-        let on_cpu = matches!(self.device.as_dispatch(), DispatchDevice::Flex(_));
         match rayon::current_num_threads() {
-            threads if on_cpu && threads > 1 => Lanes { rows: 2, threads },
+            threads if self.is_on_cpu() && threads > 1 => Lanes { rows: 2, threads },
             _ => Lanes { rows: usize::MAX, threads: 1 },
         }
     }

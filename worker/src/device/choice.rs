@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
-    /// The best that this build can use: the CPU.
+    /// The first NVIDIA card, where this build supports them and there is one; else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -32,6 +32,17 @@ pub enum DeviceError {
         "device \"cuda:{0}\" is asked for, but this build of the worker has no CUDA support: use device = \"cpu\""
     )]
     NoCuda(u32),
+    /// There is no such card.
+    #[error(
+        "device \"cuda:{number}\" is asked for, and {found} CUDA devices can be used here: {}",
+        if *.found == 0 { "install the NVIDIA driver, or use device = \"cpu\"" } else { "choose a smaller number" }
+    )]
+    Absent {
+        /// The card.
+        number: u32,
+        /// How many there are.
+        found: usize,
+    },
     /// No model can run on it.
     #[error("device \"simulated\" runs no models: leave [models] empty, or use device = \"cpu\"")]
     NoModels,
@@ -80,20 +91,52 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The device and the type that models run in on it.
+    /// The device and the type that models run in on it: bf16 on a card, f32 on the CPU.
     pub fn open(self) -> Result<(Device, FloatDType), DeviceError> {
+        let cpu = || (Device::flex(), FloatDType::F32);
         match self {
-            Self::Auto | Self::Cpu => Ok((Device::flex(), FloatDType::F32)),
-            Self::Cuda(number) => Err(DeviceError::NoCuda(number)),
+            Self::Auto => Ok(cuda::card(0).unwrap_or_else(|_| cpu())),
+            Self::Cpu => Ok(cpu()),
+            Self::Cuda(number) => cuda::card(number),
             Self::Simulated => Err(DeviceError::NoModels),
         }
     }
 
     /// The device's name for reports.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Self::Simulated => "simulated",
-            Self::Auto | Self::Cpu | Self::Cuda(_) => "cpu",
+            Self::Auto if cuda::card(0).is_ok() => Self::Cuda(0).to_string(),
+            Self::Auto => Self::Cpu.to_string(),
+            chosen => chosen.to_string(),
         }
+    }
+}
+
+/// NVIDIA cards, in a build that supports them.
+#[cfg(feature = "cuda")]
+mod cuda {
+    use burn::tensor::{Device, DeviceType, FloatDType};
+
+    use super::DeviceError;
+
+    /// Asks the driver for its cards, which a missing driver answers with none: opening a missing card would panic, and
+    /// only at the first operation.
+    pub(super) fn card(number: u32) -> Result<(Device, FloatDType), DeviceError> {
+        let cards = Device::enumerate(DeviceType::Cuda).into_vec();
+        let found = cards.len();
+        let card = cards.into_iter().nth(number as usize).ok_or(DeviceError::Absent { number, found })?;
+        Ok((card, FloatDType::BF16))
+    }
+}
+
+/// A build without them.
+#[cfg(not(feature = "cuda"))]
+mod cuda {
+    use burn::tensor::{Device, FloatDType};
+
+    use super::DeviceError;
+
+    pub(super) fn card(number: u32) -> Result<(Device, FloatDType), DeviceError> {
+        Err(DeviceError::NoCuda(number))
     }
 }

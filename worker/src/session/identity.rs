@@ -31,7 +31,7 @@ impl Identity {
         Self {
             worker_id,
             incarnation: Incarnation::generate().to_string(),
-            device: DeviceFacts { name: config.device.name().to_owned(), memory_bytes: memory_bytes() },
+            device: DeviceFacts { name: config.device.name(), memory_bytes: memory_bytes() },
             models: models.iter().enumerate().map(fact).collect(),
             slots: config.slots,
         }

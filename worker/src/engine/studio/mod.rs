@@ -85,10 +85,11 @@ impl<'m> StudioJob<'m> {
 }
 
 impl Studio {
-    /// With these models, all loaded on the CPU, the default one first.
+    /// With these models, the default one first.
     #[must_use]
     pub fn new(models: Vec<LoadedModel>) -> Self {
-        Self { models, memory: ProcessMemory::now() }
+        let on_cpu = models.iter().all(|model| model.diffusion.is_on_cpu());
+        Self { models, memory: if on_cpu { ProcessMemory::now() } else { None } }
     }
 
     /// The model of this name, and which one it is.
