@@ -4,24 +4,13 @@
 
 mod support;
 
-use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_worker::inversion::early_stop::EarlyStopOptions;
 use likeness_worker::inversion::parameterisation::{Parameterisation, norm};
 use likeness_worker::inversion::training_pass::{Member, RowOutcome, Want, training_pass};
 use likeness_worker::inversion::training_step::TrainingBatch;
 use likeness_worker::inversion::{Inversion, InversionError, InversionOptions, Refinements, Start};
-use support::Reference;
-
-fn photos(model: &StableDiffusion) -> Vec<RgbPicture> {
-    let (width, height) = model.native_size();
-    (0..3u32)
-        .map(|photo| {
-            let pixels = (0..width * height * 3).map(|i| ((i * (photo + 3) / 7) % 256) as u8).collect();
-            RgbPicture { width, height, pixels }
-        })
-        .collect()
-}
+use support::{Reference, photos};
 
 fn options(refinements: Refinements) -> InversionOptions {
     InversionOptions { steps: 7, batch_size: Some(2), seed: 11, refinements, ..InversionOptions::default() }

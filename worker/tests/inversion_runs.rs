@@ -9,19 +9,9 @@ use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_worker::inversion::parameterisation::{L2Mode, Parameterisation};
 use likeness_worker::inversion::{Inversion, InversionError, InversionOptions, Start};
-use support::Reference;
+use support::{Reference, photos};
 
 const MODEL_DIGEST: &str = "the test's model";
-
-fn photos(model: &StableDiffusion) -> Vec<RgbPicture> {
-    let (width, height) = model.native_size();
-    (0..3u32)
-        .map(|photo| {
-            let pixels = (0..width * height * 3).map(|i| ((i * (photo + 3) / 7) % 256) as u8).collect();
-            RgbPicture { width, height, pixels }
-        })
-        .collect()
-}
 
 fn options(parameterisation: Parameterisation) -> InversionOptions {
     InversionOptions {

@@ -77,6 +77,17 @@ impl TensorFile {
     }
 }
 
+/// Three photos of the model's size, all stripes.
+pub fn photos(model: &StableDiffusion) -> Vec<RgbPicture> {
+    let (width, height) = model.native_size();
+    (0..3u32)
+        .map(|photo| {
+            let pixels = (0..width * height * 3).map(|i| ((i * (photo + 3) / 7) % 256) as u8).collect();
+            RgbPicture { width, height, pixels }
+        })
+        .collect()
+}
+
 /// `|found - expected| / |expected|` over all numbers, in f64.
 pub fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
