@@ -265,6 +265,6 @@ mod tests {
         let both = WorkerConfig { device: DeviceChoice::Simulated, ..good() };
         assert!(text(both).contains("runs no models"));
         let cuda = WorkerConfig { device: DeviceChoice::Cuda(0), ..good() };
-        assert!(text(cuda).contains("no CUDA support"));
+        assert!(text(cuda).contains("\"cuda:0\" is asked for"));
     }
 }
