@@ -137,5 +137,6 @@ fn devices_are_read_by_name() {
         assert_eq!(choice.to_string(), text);
     }
     assert!("cuda:x".parse::<DeviceChoice>().is_err());
-    assert_eq!(DeviceChoice::Cuda(1).open().unwrap_err(), DeviceError::NoCuda(1));
+    let no_card = DeviceChoice::Cuda(99).open().unwrap_err().to_string();
+    assert!(no_card.starts_with("device \"cuda:99\" is asked for"), "{no_card}");
 }
