@@ -9,7 +9,6 @@ mod choice;
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -26,6 +25,7 @@ pub use choice::{DeviceChoice, DeviceError};
 use crate::engine::{
     self, Attempt, Command, EngineOptions, Event, LiveAttempts, LoadedModel, Machine, Studio,
 };
+use crate::panics::panic_message;
 
 /// Deaths closer together than this are counted together.
 pub const QUICK: Duration = Duration::from_secs(60);
@@ -246,10 +246,4 @@ fn live_once<P: DeviceProgram>(
         engine::run(&machine, commands, events, live, options);
     }
     Life::Over
-}
-
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without a message").to_owned()
 }

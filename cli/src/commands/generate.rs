@@ -169,7 +169,7 @@ pub(crate) async fn run(options: &GenerateArguments, global: &Global, voice: Voi
     let task = watch::until_interrupted(&client, invert::task_id(&task)?, "pictures", None, voice).await?;
     let exit = watch::outcome(&task, voice)?;
     for (picture, path) in pictures_of(&task).iter().zip(&targets) {
-        whole_file::write(path, &download(&client, picture).await?)?;
+        whole_file::write(path, &download(&client, &picture.artifact_digest).await?)?;
     }
     print(&targets, &task, voice)?;
     Ok(exit)
@@ -200,9 +200,9 @@ pub(crate) fn pictures_of(task: &Task) -> &[Picture] {
     }
 }
 
-/// The PNG file of a picture.
-pub(crate) async fn download(client: &Client, picture: &Picture) -> anyhow::Result<Vec<u8>> {
-    let digest: Digest = picture.artifact_digest.parse().context("the server's answer holds no digest")?;
+/// The PNG file of this digest.
+pub(crate) async fn download(client: &Client, digest: &str) -> anyhow::Result<Vec<u8>> {
+    let digest: Digest = digest.parse().context("the server's answer holds no digest")?;
     let artifact = client.artifacts().download(digest, MAX_ARTIFACT_BYTES).await?;
     Ok(artifact.bytes.to_vec())
 }

@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-
 use likeness_shared::client::Client;
-use likeness_shared::ids::Digest;
-use likeness_shared::limits::MAX_ARTIFACT_BYTES;
 use likeness_shared::proto::Task;
 
+use crate::commands::generate;
 use crate::output::Voice;
 use crate::whole_file;
 
@@ -34,7 +32,7 @@ impl Previews {
         let Some(preview) = preview.filter(|preview| preview.step > self.shown) else { return };
         self.shown = preview.step;
         let path = self.folder.join(format!("step-{:05}.png", preview.step));
-        match fetch(client, &preview.artifact_digest).await {
+        match generate::download(client, &preview.artifact_digest).await {
             Ok(png) => match whole_file::write(&path, &png) {
                 Ok(()) => {
                     voice.say(format_args!("preview after {} iterations: {}", preview.step, path.display()))
@@ -46,9 +44,4 @@ impl Previews {
             }
         }
     }
-}
-
-async fn fetch(client: &Client, digest: &str) -> anyhow::Result<Vec<u8>> {
-    let digest: Digest = digest.parse().context("the server's answer holds no digest")?;
-    Ok(client.artifacts().download(digest, MAX_ARTIFACT_BYTES).await?.bytes.to_vec())
 }

@@ -34,8 +34,8 @@ pub(crate) struct UpArguments {
     /// A model folder in the diffusers layout, instead of the pocket model; the first one is the default.
     #[arg(long = "model", value_parser = named_model, value_name = "NAME=DIR")]
     models: Vec<(String, PathBuf)>,
-    /// Tasks that run at once.
-    #[arg(long, default_value_t = 2, allow_hyphen_values = true, value_parser = |text: &str| whole_number(text, 1, 64), value_name = "N")]
+    /// Most tasks that may be live at once; the engine takes fewer where they fill its passes.
+    #[arg(long, default_value_t = 8, allow_hyphen_values = true, value_parser = |text: &str| whole_number(text, 1, 64), value_name = "N")]
     slots: u32,
 }
 

@@ -135,7 +135,7 @@ impl Course<'_> {
         watch::outcome(&task, self.voice)?;
         let mut drawn = Vec::new();
         for picture in generate::pictures_of(&task) {
-            let png = generate::download(self.client, picture).await?;
+            let png = generate::download(self.client, &picture.artifact_digest).await?;
             whole_file::write(&self.path(name, picture.seed), &png)?;
             drawn.push(image::load_from_memory(&png).context("cannot read a drawn picture")?.to_rgb8());
         }

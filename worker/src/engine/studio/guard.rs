@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::device::panic_message;
 use crate::engine::machine::{PassError, Stepped};
+use crate::panics::panic_message;
 
 /// What drivers and allocators say, in lower case.
 const SAYINGS: [&str; 4] = ["out of memory", "out_of_memory", "outofmemory", "memory allocation of"];
