@@ -148,6 +148,7 @@ struct Learned {
 pub(crate) async fn run(options: &InvertArguments, global: &Global, voice: Voice) -> anyhow::Result<Exit> {
     options.check()?;
     let files = photos::read(&options.photos)?;
+    let previews = options.previews.clone().map(Previews::into_folder).transpose()?;
     let client = Client::connect(&global.server).await?;
     let start = start_of(options, &client).await?;
     let digests = photos::upload(&client, &files, voice).await?;
@@ -158,7 +159,6 @@ pub(crate) async fn run(options: &InvertArguments, global: &Global, voice: Voice
         print(&task, voice)?;
         return Ok(Exit::Ok);
     }
-    let previews = options.previews.clone().map(Previews::into_folder).transpose()?;
     let task = watch::until_interrupted(&client, task_id(&task)?, &options.name, previews, voice).await?;
     let exit = watch::outcome(&task, voice)?;
     print(&task, voice)?;
