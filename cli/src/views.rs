@@ -78,6 +78,9 @@ pub(crate) struct InversionResultView {
     pub(crate) vectors: u32,
     pub(crate) final_loss: f64,
     pub(crate) norm_ratio: f64,
+    pub(crate) steps: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kept_step: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -159,6 +162,8 @@ impl From<&Task> for TaskView {
                     vectors: result.vectors,
                     final_loss: result.final_loss,
                     norm_ratio: result.norm_ratio,
+                    steps: result.steps,
+                    kept_step: (result.kept_step > 0).then_some(result.kept_step),
                 });
             }
             Some(task::Outcome::GenerationResult(result)) => {

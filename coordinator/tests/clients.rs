@@ -315,6 +315,8 @@ async fn a_settled_inversion_leaves_a_person() {
         model_digest: Digest::of(b"model").to_string(),
         final_loss: 0.1,
         norm_ratio: 1.2,
+        steps: 120,
+        kept_step: 100,
     };
     let verdict = worker.settle(&lease, settle_request::Outcome::Inversion(learned)).await;
     assert_eq!(verdict, SettleVerdict::Accepted);
@@ -322,6 +324,7 @@ async fn a_settled_inversion_leaves_a_person() {
     let Some(likeness_shared::proto::task::Outcome::InversionResult(result)) = done.outcome else {
         panic!("no result: {done:?}")
     };
+    assert_eq!((result.steps, result.kept_step), (120, 100));
     let request = GetPersonRequest { id: result.person_id, ..GetPersonRequest::default() };
     let person = client.get_person(request).await.unwrap();
     assert_eq!((person.name.as_str(), person.task_id.as_str()), ("grandma", task.id.as_str()));

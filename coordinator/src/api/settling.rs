@@ -61,6 +61,8 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
                 vectors: inversion.vectors,
                 final_loss: inversion.final_loss,
                 norm_ratio: inversion.norm_ratio,
+                steps: inversion.steps,
+                kept_step: inversion.kept_step,
             })))
         }
         Some(WireOutcome::Generation(result)) => {

@@ -173,6 +173,10 @@ pub struct LearnedPerson {
     pub final_loss: f64,
     /// Mean |v| / |v0| at the end.
     pub norm_ratio: f64,
+    /// Iterations made.
+    pub steps: u32,
+    /// The iteration whose vectors these are, where the best were kept.
+    pub kept_step: Option<u32>,
 }
 
 /// A finished generation.

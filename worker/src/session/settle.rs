@@ -97,7 +97,16 @@ async fn outcome(route: &Route, settlement: &Settlement, ending: &Ending) -> Res
     let client = &route.client;
     Ok(match ending {
         Ending::Learned(person) => {
-            let LearnedPerson { file, vectors, width, model_digest, final_loss, norm_ratio } = person;
+            let LearnedPerson {
+                file,
+                vectors,
+                width,
+                model_digest,
+                final_loss,
+                norm_ratio,
+                steps,
+                kept_step,
+            } = person;
             Outcome::Inversion(InversionSettlement {
                 artifact_digest: upload(client, file, "application/x-safetensors").await?,
                 vectors: *vectors,
@@ -105,6 +114,8 @@ async fn outcome(route: &Route, settlement: &Settlement, ending: &Ending) -> Res
                 model_digest: model_digest.clone(),
                 final_loss: *final_loss,
                 norm_ratio: *norm_ratio,
+                steps: *steps,
+                kept_step: kept_step.unwrap_or(0),
             })
         }
         Ending::Drawn(DrawnPictures { pictures, warnings }) => {

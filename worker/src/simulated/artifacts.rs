@@ -49,5 +49,7 @@ pub(super) fn person(placeholder: &str, steps: u32, digest: [u8; 32]) -> Result<
         model_digest: super::MODEL_DIGEST.to_owned(),
         final_loss: super::job::loss_after(steps),
         norm_ratio: 1.0,
+        steps,
+        kept_step: None,
     })
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use likeness_diffusion::picture::RgbPicture;
 use likeness_shared::ids::{Fence, TaskId};
+use likeness_shared::proto::EarlyStop;
 use likeness_worker::engine::{Attempt, Command, Ending, Order, Studio, Work};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -158,6 +159,25 @@ fn previews_come_as_asked_for_and_change_nothing_that_is_learned() {
     assert_ne!(pictures[0].pixels, pictures[2].pixels, "the person changes meanwhile");
     let found = Product::of(&engine.ended[&watched.attempt]);
     assert_equal(&watched, &found, &alone(&studio, &plain));
+}
+
+/// By a threshold of 1 it stops as soon as the loss varies less than it has before: at the earliest moment there is.
+#[test]
+fn one_that_stops_early_says_so_and_its_neighbour_goes_on() {
+    let studio = studio();
+    let mut early = inversion(0);
+    let Work::Inversion { spec, .. } = &mut early.work else { panic!("an inversion") };
+    spec.steps = Some(1000);
+    spec.early_stop = Some(EarlyStop { window: Some(10), threshold: Some(1.0) });
+    let neighbour = inversion(3);
+    let mut engine = Engine::start(&studio);
+    engine.join(early.clone());
+    engine.join(neighbour.clone());
+    engine.finish();
+    let Ending::Learned(person) = &engine.ended[&early.attempt] else { panic!("nobody was learned") };
+    assert!((100..1000).contains(&person.steps), "{} steps", person.steps);
+    let product = Product::of(&engine.ended[&neighbour.attempt]);
+    assert_equal(&neighbour, &product, &alone(&studio, &neighbour));
 }
 
 #[test]

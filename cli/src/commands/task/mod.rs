@@ -258,6 +258,12 @@ fn show(task: &Task, voice: Voice) -> anyhow::Result<()> {
             facts.push(("artifact", result.artifact_digest.clone()));
             facts.push(("final loss", format!("{:.4}", result.final_loss)));
             facts.push(("norm ratio", format!("{:.3}", result.norm_ratio)));
+            if result.steps > 0 {
+                facts.push(("steps made", result.steps.to_string()));
+            }
+            if result.kept_step > 0 {
+                facts.push(("vectors of step", result.kept_step.to_string()));
+            }
         }
         Some(task::Outcome::GenerationResult(result)) => {
             facts.extend(

@@ -53,9 +53,13 @@ impl TaskRecord {
         remember(&mut self.settled, Settled { fence, outcome: digest });
         match end {
             AttemptEnd::Succeeded(outcome) => {
-                // The last steps fell between the last beat and this.
+                // The last steps fell between the last beat and this; an inversion may have stopped before all are made.
+                let made = match &outcome {
+                    Outcome::Inversion(result) if result.steps > 0 => Some(result.steps),
+                    _ => None,
+                };
                 if let Some(progress) = &mut self.progress {
-                    progress.step = progress.step.max(progress.total_steps);
+                    progress.step = progress.step.max(made.unwrap_or(progress.total_steps));
                 }
                 self.end(State::Succeeded(outcome), now);
             }

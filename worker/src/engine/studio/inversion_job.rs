@@ -121,8 +121,11 @@ impl<'m> InversionJob<'m> {
             "" => DEFAULT_PLACEHOLDER,
             placeholder => placeholder,
         };
-        let file =
-            PersonFile { placeholder: Some(placeholder.to_owned()), vectors, metadata: self.metadata(count) };
+        let file = PersonFile {
+            placeholder: Some(placeholder.to_owned()),
+            vectors,
+            metadata: self.metadata(count, report.step),
+        };
         let file = file.write_diffusers().map_err(|error| Fault::passing("internal", error))?;
         Ok(LearnedPerson {
             file: file.into(),
@@ -131,11 +134,13 @@ impl<'m> InversionJob<'m> {
             model_digest: self.model.digest.clone(),
             final_loss: report.smoothed,
             norm_ratio: report.norm_ratio,
+            steps: report.step,
+            kept_step: report.best_step,
         })
     }
 
     /// What the person file says about itself: nothing that names anybody.
-    fn metadata(&self, vectors: u32) -> BTreeMap<String, String> {
+    fn metadata(&self, vectors: u32, steps: u32) -> BTreeMap<String, String> {
         let (parameterisation, base) = match self.options.parameterisation {
             Parameterisation::LogNorm { base } => ("log_norm", Some((keys::LOG_BASE, base.to_string()))),
             Parameterisation::None { .. } => ("none", None),
@@ -146,7 +151,7 @@ impl<'m> InversionJob<'m> {
             (keys::VECTORS, vectors.to_string()),
             (keys::PARAMETERISATION, parameterisation.to_owned()),
             (keys::START, self.start.kind().to_owned()),
-            (keys::STEPS, self.options.steps.to_string()),
+            (keys::STEPS, steps.to_string()),
             (keys::TASK, self.task.to_string()),
         ]
         .into_iter()
