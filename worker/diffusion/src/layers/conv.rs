@@ -33,7 +33,7 @@ impl Sampling {
 /// A 3x3 convolution with bias.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv3x3 {
-    /// `[3, 3, inputs, outputs]`, a matrix for the kernels; stored as `[outputs, inputs, 3, 3]`.
+    /// As [`kernels::convolves_outputs_first`] says for the device; stored as `[outputs, inputs, 3, 3]`.
     weight: Tensor<4>,
     bias: Tensor<1>,
     sampling: Sampling,
@@ -47,8 +47,12 @@ impl Conv3x3 {
         sampling: Sampling,
     ) -> Result<Self, WeightError> {
         let weight = weights.tensor("weight", [outputs, inputs, 3, 3])?;
+        let order = match kernels::convolves_outputs_first(weights.device()) {
+            true => [0, 2, 3, 1],
+            false => [2, 3, 1, 0],
+        };
         Ok(Self {
-            weight: contiguous(weight.permute([2, 3, 1, 0])),
+            weight: contiguous(weight.permute(order)),
             bias: weights.tensor("bias", [outputs])?,
             sampling,
         })

@@ -13,7 +13,7 @@ mod resample;
 mod resnet;
 
 pub(crate) use activation::{gated_gelu, gelu_erf, quick_gelu, silu};
-pub(crate) use attention::{Attention, causal_mask};
+pub(crate) use attention::Attention;
 pub(crate) use conv::{Conv3x3, Sampling};
 pub(crate) use linear::Linear;
 pub(crate) use norm::{GroupNorm, LayerNorm};

@@ -82,7 +82,7 @@ impl TransformerBlock {
         heads: usize,
     ) -> Result<Self, WeightError> {
         let norm = |name| LayerNorm::load(&weights.at(name), channels, LAYER_NORM_EPSILON);
-        let attention = Attention { heads, upcast: config.upcast_attention };
+        let attention = Attention { heads, causal: false, upcast: config.upcast_attention };
         let context = config.cross_attention_dim;
         Ok(Self {
             name: weights.name().to_owned(),
@@ -140,7 +140,7 @@ impl AttentionLayer {
         let query = self.to_q.forward(x);
         let key = self.to_k.forward(context.clone());
         let value = self.to_v.forward(context);
-        self.to_out.forward(self.attention.attend(query, key, value, None))
+        self.to_out.forward(self.attention.attend(query, key, value))
     }
 }
 
