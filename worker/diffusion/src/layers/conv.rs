@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
-use super::{channels_first, channels_last, contiguous};
+use super::{channels_first, channels_last};
 use crate::kernels;
 use crate::weights::{WeightError, Weights};
 
@@ -46,9 +46,8 @@ impl Conv3x3 {
         outputs: usize,
         sampling: Sampling,
     ) -> Result<Self, WeightError> {
-        let weight = weights.tensor("weight", [outputs, inputs, 3, 3])?;
         Ok(Self {
-            weight: contiguous(weight.permute([2, 3, 1, 0])),
+            weight: weights.kernel("weight", [outputs, inputs, 3, 3])?,
             bias: weights.tensor("bias", [outputs])?,
             sampling,
         })
