@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, demo, generate, invert, people, queue, task, up, worker};
+use crate::commands::{bench, completions, demo, generate, invert, people, queue, task, up, worker};
 use crate::output::Format;
 use crate::parity;
 
@@ -108,6 +108,8 @@ pub(crate) enum Command {
     Queue(queue::QueueArguments),
     /// Hold the model against a folder of reference values.
     Parity(parity::ParityArguments),
+    /// Measure what a device takes for the work on a model.
+    Bench(Box<bench::BenchArguments>),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArguments),
 }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
-use super::{channels_first, channels_last, contiguous};
+use super::{channels_first, channels_last};
 use crate::kernels;
 use crate::weights::{WeightError, Weights};
 
@@ -46,16 +46,12 @@ impl Conv3x3 {
         outputs: usize,
         sampling: Sampling,
     ) -> Result<Self, WeightError> {
-        let weight = weights.tensor("weight", [outputs, inputs, 3, 3])?;
-        let order = match kernels::convolves_outputs_first(weights.device()) {
-            true => [0, 2, 3, 1],
-            false => [2, 3, 1, 0],
+        let stored = [outputs, inputs, 3, 3];
+        let weight = match kernels::convolves_outputs_first(weights.device()) {
+            true => weights.kernel_of_outputs("weight", stored)?,
+            false => weights.kernel("weight", stored)?,
         };
-        Ok(Self {
-            weight: contiguous(weight.permute(order)),
-            bias: weights.tensor("bias", [outputs])?,
-            sampling,
-        })
+        Ok(Self { weight, bias: weights.tensor("bias", [outputs])?, sampling })
     }
 
     /// `[batch, height, width, inputs]` to `[batch, height', width', outputs]`.

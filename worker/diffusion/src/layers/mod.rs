@@ -31,9 +31,3 @@ pub(crate) fn channels_last(x: Tensor<4>) -> Tensor<4> {
 pub(crate) fn channels_first(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 3, 1, 2])
 }
-
-/// The same tensor with its elements lying in the order of its dimensions.
-pub(crate) fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let (device, dtype) = (x.device(), x.dtype());
-    Tensor::from_data(x.into_data(), (&device, dtype))
-}

@@ -3,10 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::engine::machine::{PassError, Stepped};
-use crate::panics::panic_message;
-
-/// What drivers and allocators say, in lower case.
-const SAYINGS: [&str; 4] = ["out of memory", "out_of_memory", "outofmemory", "memory allocation of"];
+use crate::panics::{is_out_of_memory, panic_message};
 
 /// Makes a pass. A panic for want of memory is an error, any other one goes on up: it ends the device thread.
 ///
@@ -15,8 +12,7 @@ pub(super) fn memory(
     pass: impl FnOnce() -> Result<Vec<Stepped>, PassError>,
 ) -> Result<Vec<Stepped>, PassError> {
     catch_unwind(AssertUnwindSafe(pass)).unwrap_or_else(|panic| {
-        let message = panic_message(panic.as_ref()).to_lowercase();
-        if SAYINGS.iter().any(|saying| message.contains(saying)) {
+        if is_out_of_memory(&panic_message(panic.as_ref())) {
             return Err(PassError::OutOfMemory);
         }
         resume_unwind(panic)
