@@ -3,13 +3,14 @@
 use std::any::Any;
 
 /// What drivers and allocators say of too little memory, in lower case.
-const WANT_OF_MEMORY: [&str; 7] = [
+const WANT_OF_MEMORY: [&str; 8] = [
     "out of memory",
     "out_of_memory",
     "outofmemory",
     "out-of-memory",
     "out of device memory",
     "can't allocate buffer of size",
+    "every page size the memory tracks still holds live allocations",
     "memory allocation of",
 ];
 

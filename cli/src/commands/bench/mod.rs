@@ -146,7 +146,7 @@ pub(crate) fn run(options: &BenchArguments, started: Instant, voice: Voice) -> a
         return Err(CliError::new(Exit::Usage, message).into());
     }
     let facts = report::Facts {
-        device: options.device.name(),
+        device: options.device.name().split(' ').next().unwrap_or_default().to_owned(),
         device_name: hardware::name(&device),
         dtype: if dtype == FloatDType::BF16 { Dtype::Bf16 } else { Dtype::F32 },
         model: options.model.to_string(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::report::{Report, Row};
 use super::subject::Subject;
-use super::timing::{Timing, WARM_UPS};
+use super::timing::Timing;
 use crate::exit::Exit;
 use crate::output::Voice;
 use crate::whole_file;
@@ -39,6 +39,7 @@ impl<'a> Session<'a> {
         &mut self,
         what: &'static str,
         sizes: &[usize],
+        warm_ups: u32,
         make: impl Fn(&'a Subject, usize) -> anyhow::Result<W>,
     ) -> anyhow::Result<()>
     where
@@ -49,7 +50,7 @@ impl<'a> Session<'a> {
         sizes.dedup();
         let subject = self.subject;
         for size in sizes {
-            if !self.measure(what, size, WARM_UPS, || make(subject, size))? {
+            if !self.measure(what, size, warm_ups, || make(subject, size))? {
                 break;
             }
         }

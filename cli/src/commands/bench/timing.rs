@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, FloatDType, Tensor};
 use likeness_worker::panics::{is_out_of_memory, panic_message};
 
 use super::gauge::Gauge;
@@ -88,6 +88,14 @@ impl Timing {
     fn goes_on(self, made: usize, since: Duration) -> bool {
         made < self.repeats as usize && (made < LEAST_REPEATS || since < self.at_most)
     }
+}
+
+/// Waits until a tensor is worked out, by reading a number of it. A card that could not work it out, such as for want of
+/// memory, tells whoever reads it; waiting alone does not hear of it. What nobody reads may not be worked out at all.
+pub(super) fn wait_for<const D: usize>(tensor: Tensor<D>) -> anyhow::Result<()> {
+    let first = tensor.slice(std::array::from_fn::<_, D, _>(|_| 0..1)).cast(FloatDType::F32);
+    let number = first.try_into_data()?.try_to_vec::<f32>();
+    number.map(drop).map_err(|error| anyhow::anyhow!("a number cannot be read: {error:?}"))
 }
 
 /// How long it takes until the device is done with it.

@@ -4,7 +4,7 @@ use likeness_worker::generation::{TextToImage, decode_pass, sample_pass};
 
 use super::super::session::Session;
 use super::super::subject::Subject;
-use super::super::timing::WARM_UPS;
+use super::super::timing::{WARM_UPS, wait_for};
 
 const GUIDANCE: f64 = 7.5;
 /// Rows of a guided picture.
@@ -12,11 +12,11 @@ const GUIDED: usize = 2;
 
 pub(super) fn measure_samples(session: &mut Session<'_>, batches: &[usize]) -> anyhow::Result<()> {
     let steps = session.repeats() + WARM_UPS;
-    session.measure_each("sample", batches, |subject, count| sample_step(subject, count, steps))
+    session.measure_each("sample", batches, WARM_UPS, |subject, count| sample_step(subject, count, steps))
 }
 
 pub(super) fn measure_decoding(session: &mut Session<'_>, batches: &[usize]) -> anyhow::Result<()> {
-    session.measure_each("decode", batches, |subject, count| {
+    session.measure_each("decode", batches, WARM_UPS, |subject, count| {
         let mut pictures = subject.pictures(count, 1, 1.0)?;
         // only to have pictures that are drawn: one row at once is the shape that is there already
         step(subject, &mut pictures, 1)?;
@@ -30,20 +30,10 @@ pub(super) fn measure_pictures(
     batches: &[usize],
     steps: u32,
 ) -> anyhow::Result<()> {
-    let subject = session.subject;
-    let mut sizes = batches.to_vec();
-    sizes.sort_unstable();
-    sizes.dedup();
-    for count in sizes {
-        let made = session.measure("picture", count, 0, || {
-            draw(subject, count, 2)?;
-            Ok(move || draw(subject, count, steps))
-        })?;
-        if !made {
-            break;
-        }
-    }
-    Ok(())
+    session.measure_each("picture", batches, 0, |subject, count| {
+        draw(subject, count, 2)?;
+        Ok(move || draw(subject, count, steps))
+    })
 }
 
 /// Guided steps of so many pictures, as often as said.
@@ -65,8 +55,9 @@ fn draw(subject: &Subject, count: usize, steps: u32) -> anyhow::Result<()> {
 }
 
 fn step(subject: &Subject, pictures: &mut [TextToImage<'_>], most_rows: usize) -> anyhow::Result<()> {
-    let mut pictures: Vec<&mut TextToImage<'_>> = pictures.iter_mut().collect();
-    Ok(sample_pass(&subject.model, &mut pictures, most_rows)?)
+    let mut company: Vec<&mut TextToImage<'_>> = pictures.iter_mut().collect();
+    sample_pass(&subject.model, &mut company, most_rows)?;
+    pictures.last().map_or(Ok(()), |picture| wait_for(picture.latents()))
 }
 
 fn decode(subject: &Subject, pictures: &[TextToImage<'_>]) -> anyhow::Result<()> {

@@ -4,9 +4,10 @@ use anyhow::Context;
 use likeness_worker::inversion::latents::{PhotoToEncode, encode_pass};
 
 use super::super::session::Session;
+use super::super::timing::WARM_UPS;
 
 pub(super) fn measure(session: &mut Session<'_>, batches: &[usize]) -> anyhow::Result<()> {
-    session.measure_each("encode", batches, |subject, count| {
+    session.measure_each("encode", batches, WARM_UPS, |subject, count| {
         let photo = subject.photo();
         Ok(move || {
             let photos: Vec<PhotoToEncode<'_>> =

@@ -1,18 +1,13 @@
 //! Prompts through the text encoder.
 
 use super::super::session::Session;
+use super::super::timing::{WARM_UPS, wait_for};
 
 pub(super) fn measure(session: &mut Session<'_>, batches: &[usize]) -> anyhow::Result<()> {
-    session.measure_each("text", batches, |subject, rows| {
-        let (encoder, device) = (&subject.model.text_encoder, subject.model.device());
+    session.measure_each("text", batches, WARM_UPS, |subject, rows| {
+        let encoder = &subject.model.text_encoder;
         let ids = vec![subject.caption()?; rows];
         let vectors = subject.vectors_on_device()?;
-        Ok(move || {
-            let context = encoder.forward(encoder.embed(&ids, Some(vectors.clone()))?);
-            device.sync()?;
-            // not before: what nobody holds may not be worked out
-            drop(context);
-            Ok(())
-        })
+        Ok(move || wait_for(encoder.forward(encoder.embed(&ids, Some(vectors.clone()))?)))
     })
 }

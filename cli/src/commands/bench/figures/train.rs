@@ -4,9 +4,10 @@ use likeness_worker::inversion::training_pass::{Member, Want, training_pass};
 
 use super::super::session::Session;
 use super::super::subject::Subject;
+use super::super::timing::WARM_UPS;
 
 pub(super) fn measure(session: &mut Session<'_>, batches: &[usize]) -> anyhow::Result<()> {
-    session.measure_each("train", batches, train_step)
+    session.measure_each("train", batches, WARM_UPS, train_step)
 }
 
 /// Steps of so many rows.
