@@ -17,6 +17,6 @@ pub mod simulated;
 mod worker;
 
 pub use config::{ConfigError, WorkerConfig};
-pub use device::DeviceChoice;
+pub use device::{DeviceChoice, Devices};
 pub use error::WorkerError;
 pub use worker::Worker;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use likeness_shared::telemetry;
-use likeness_worker::{ConfigError, DeviceChoice, Worker, WorkerConfig, WorkerError};
+use likeness_worker::device::kernel_cache;
+use likeness_worker::{ConfigError, Devices, Worker, WorkerConfig, WorkerError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +46,10 @@ struct Arguments {
     slots: Option<u32>,
     /// Where to compute: auto, cpu or cuda:0. "simulated" waits instead, for load tests: its results mean nothing.
     #[arg(long, value_name = "DEVICE")]
-    device: Option<DeviceChoice>,
+    device: Option<Devices>,
+    /// Folder for compiled and tuned kernels of cards; empty = keep none. Default: likeness/kernels in the user's folder for caches.
+    #[arg(long, value_name = "DIR", env = kernel_cache::FOLDER_VARIABLE, value_parser = parse_folder)]
+    kernel_cache: Option<PathBuf>,
     /// What a step takes on the simulated device, such as 2ms; 0s = as fast as possible.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     simulated_step_time: Option<Duration>,
@@ -70,6 +74,12 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("write it as 2ms or 1s ({error})"))
 }
 
+/// Also an empty one, which means none.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a parser")]
+fn parse_folder(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(text.into())
+}
+
 impl Arguments {
     fn into_config(self) -> Result<WorkerConfig, ConfigError> {
         let mut config = match &self.config {
@@ -84,6 +94,7 @@ impl Arguments {
         config.worker_id = self.worker_id.unwrap_or(config.worker_id);
         config.slots = self.slots.unwrap_or(config.slots);
         config.device = self.device.unwrap_or(config.device);
+        config.kernel_cache = self.kernel_cache.or(config.kernel_cache);
         config.simulated.step_time = self.simulated_step_time.unwrap_or(config.simulated.step_time);
         config.simulated.obey_faults |= self.simulated_faults;
         config.log.filter = self.log.unwrap_or(config.log.filter);
