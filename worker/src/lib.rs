@@ -2,9 +2,11 @@
 //!
 //! [`inversion`] and [`generation`] are the method, on a loaded model and without any networking. [`engine`] gives
 //! the device's time to live tasks, [`device`] is the thread on which it does ([`simulated`] is a stand-in for it), `session` the one connection to the
-//! coordinator, and [`Worker`] all of it together. Each knows those before it and none after.
+//! coordinator, and [`Worker`] all of it together. Each knows those before it and none after. [`crew`] starts a process of them for each of several
+//! devices.
 
 pub mod config;
+pub mod crew;
 pub mod device;
 pub mod engine;
 mod error;

@@ -59,7 +59,7 @@ impl Identity {
 }
 
 /// Host name and random letters; random alone where the host has no usable name.
-fn default_worker_id() -> String {
+pub(crate) fn default_worker_id() -> String {
     let random = WorkerId::generate().to_string();
     let Ok(host) = std::fs::read_to_string("/proc/sys/kernel/hostname") else { return random };
     let letters = random.get(random.len().saturating_sub(8)..).unwrap_or(&random);

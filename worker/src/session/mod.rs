@@ -35,13 +35,14 @@ use crate::config::WorkerConfig;
 use crate::device::{DeviceEvent, DeviceHandle, ModelInventory, memory_used};
 use crate::engine::{Attempt, Command, Ending, Event, Fault, Order};
 use crate::error::WorkerError;
-
 use held::Ledger;
 use identity::{Identity, duration};
 use link::{Link, LinkEvent};
 use pulse::Pulse;
 use route::{Announcer, Route};
 use series::SeriesReporter;
+
+pub(crate) use identity::default_worker_id;
 
 /// Smallest step of the clock that looks after fences, silence and the end of the grace.
 const WATCH: Duration = Duration::from_millis(50);
