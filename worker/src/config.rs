@@ -10,7 +10,7 @@ use likeness_shared::redis_address::RedisAddress;
 use likeness_shared::telemetry::LogConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::device::{DeviceChoice, DeviceError};
+use crate::device::{DeviceError, Devices, kernel_cache};
 use crate::engine::EngineOptions;
 use crate::simulated::{SimulatedConfig, SimulatedConfigError};
 
@@ -29,8 +29,12 @@ pub struct WorkerConfig {
     pub default_model: String,
     /// Tasks that may be live at once, 1..=64, at most: the engine takes fewer where they would fill its passes.
     pub slots: u32,
-    /// "auto", "cpu" or "cuda:0"; "simulated" computes nothing and is for load tests alone.
-    pub device: DeviceChoice,
+    /// "auto", "cpu", "cuda:0", "cuda:all", or several separated by commas, each of which gets a worker process of its own; "auto" is
+    /// every NVIDIA card that there is, else the CPU. "simulated" computes nothing and is for load tests alone.
+    pub device: Devices,
+    /// Folder for compiled and tuned kernels of cards, which the next start takes from there; empty = keep none, nothing =
+    /// `likeness/kernels` in the user's folder for caches.
+    pub kernel_cache: Option<PathBuf>,
     /// For the connection to stand.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
@@ -74,7 +78,8 @@ impl Default for WorkerConfig {
             models: BTreeMap::new(),
             default_model: String::new(),
             slots: 8,
-            device: DeviceChoice::Auto,
+            device: Devices::default(),
+            kernel_cache: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
             most_backoff: Duration::from_secs(5),
@@ -156,7 +161,7 @@ impl WorkerConfig {
         for address in &self.coordinators {
             ClientConfig::new(address.as_str()).addresses().map_err(ConfigError::Coordinator)?;
         }
-        let simulated = self.device == DeviceChoice::Simulated;
+        let simulated = self.device.are_simulated();
         if simulated && !self.models.is_empty() {
             return Err(DeviceError::NoModels.into());
         }
@@ -193,10 +198,16 @@ impl WorkerConfig {
         }
         if simulated {
             self.simulated.validate()?;
-        } else {
-            self.device.open()?;
+        }
+        if let Devices::One(device) = &self.device {
+            device.check_presence()?;
         }
         Ok(())
+    }
+
+    /// Where kernels are kept; `None` = nowhere.
+    pub fn kernel_folder(&self) -> Option<PathBuf> {
+        kernel_cache::folder(self.kernel_cache.as_deref())
     }
 
     /// How the engine shares the device.
@@ -216,6 +227,7 @@ impl WorkerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::DeviceChoice;
 
     fn read(text: &str) -> Result<WorkerConfig, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
@@ -232,6 +244,8 @@ mod tests {
         config.validate().unwrap();
         assert_eq!((config.slots, config.drain_grace), (4, Duration::from_secs(3)));
         assert_eq!(config.models_default_first()[0].0, "b");
+        let several = read("device = \"cuda:0,cuda:1\"\nkernel_cache = \"\"\n").unwrap();
+        assert_eq!((several.device.to_string().as_str(), several.kernel_folder()), ("cuda:0,cuda:1", None));
         assert_eq!(config.request_timeout, WorkerConfig::default().request_timeout);
     }
 
@@ -260,11 +274,11 @@ mod tests {
         assert!(text(WorkerConfig { worker_id: "a b".into(), ..good() }).starts_with("worker_id"));
         assert!(text(WorkerConfig { drain_grace: Duration::ZERO, ..good() }).starts_with("drain_grace"));
         assert!(text(WorkerConfig { drawing_share: 1.0, ..good() }).starts_with("drawing_share is 1"));
-        let simulated = WorkerConfig { device: DeviceChoice::Simulated, ..WorkerConfig::default() };
+        let simulated = WorkerConfig { device: DeviceChoice::Simulated.into(), ..WorkerConfig::default() };
         simulated.validate().unwrap();
-        let both = WorkerConfig { device: DeviceChoice::Simulated, ..good() };
+        let both = WorkerConfig { device: DeviceChoice::Simulated.into(), ..good() };
         assert!(text(both).contains("runs no models"));
-        let cuda = WorkerConfig { device: DeviceChoice::Cuda(0), ..good() };
-        assert!(text(cuda).contains("\"cuda:0\" is asked for"));
+        let cuda = WorkerConfig { device: DeviceChoice::Cuda(99).into(), ..good() };
+        assert!(text(cuda).contains("\"cuda:99\" is asked for"));
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! [`inversion`] and [`generation`] are the method, on a loaded model and without any networking. [`engine`] gives
 //! the device's time to live tasks, [`device`] is the thread on which it does ([`simulated`] is a stand-in for it), `session` the one connection to the
-//! coordinator, and [`Worker`] all of it together. Each knows those before it and none after. [`hardware`] and
-//! [`launches`] say what a device is and does.
+//! coordinator, and [`Worker`] all of it together. Each knows those before it and none after. [`crew`] starts a process of them
+//! for each of several devices; [`hardware`] and [`launches`] say what a device is and does.
 
 pub mod config;
+pub mod crew;
 pub mod device;
 pub mod engine;
 mod error;
@@ -20,6 +21,6 @@ pub mod simulated;
 mod worker;
 
 pub use config::{ConfigError, WorkerConfig};
-pub use device::DeviceChoice;
+pub use device::{DeviceChoice, Devices};
 pub use error::WorkerError;
 pub use worker::Worker;

@@ -2,8 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::WorkerConfig;
-use crate::device::{DeviceChoice, DeviceEvent, DeviceHandle, ModelFolders};
+use crate::config::{ConfigError, WorkerConfig};
+use crate::device::{DeviceChoice, DeviceEvent, DeviceHandle, ModelFolders, kernel_cache};
 use crate::error::WorkerError;
 use crate::session::Session;
 use crate::simulated::SimulatedDevice;
@@ -14,7 +14,7 @@ pub struct Worker;
 
 impl Worker {
     /// Loads the models, dials a coordinator and serves it until `shutdown`; then hands its tasks back and
-    /// returns within the configured grace. A coordinator that is away is waited for.
+    /// returns within the configured grace. A coordinator that is away is waited for. It computes on one device.
     pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
         config.validate()?;
         let mut device = start_device(&config)?;
@@ -35,14 +35,14 @@ impl Worker {
     }
 }
 
-fn start_device(config: &WorkerConfig) -> std::io::Result<DeviceHandle> {
-    match config.device {
-        DeviceChoice::Simulated => {
-            DeviceHandle::start(SimulatedDevice::new(config.simulated.clone()), config.engine_options())
-        }
-        device @ (DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Cuda(_)) => {
-            let folders = ModelFolders { device, models: config.models_default_first() };
-            DeviceHandle::start(folders, config.engine_options())
-        }
+fn start_device(config: &WorkerConfig) -> Result<DeviceHandle, WorkerError> {
+    let device = config.device.single().map_err(ConfigError::from)?;
+    if device == DeviceChoice::Simulated {
+        let simulated = SimulatedDevice::new(config.simulated.clone());
+        return Ok(DeviceHandle::start(simulated, config.engine_options())?);
     }
+    kernel_cache::prepare(device, config.kernel_folder().as_deref())
+        .map_err(|error| WorkerError::Device(error.to_string()))?;
+    let folders = ModelFolders { device, models: config.models_default_first() };
+    Ok(DeviceHandle::start(folders, config.engine_options())?)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod devices;
 pub(crate) mod fleet;
 pub(crate) mod generate;
 pub(crate) mod interrupt;
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: Arguments, started: Instant) -> anyhow::Result<Exit
     let voice = Voice::new(global.output, global.quiet);
     match arguments.command {
         Command::Completions(options) => completions::run(&options),
+        Command::Devices(_) => devices::run(voice),
         Command::Parity(options) => parity::run(&options, voice),
         Command::Bench(options) => bench::run(&options, started, voice),
         Command::Generate(options) if options.is_local() => local_generation::run(&options, voice),

@@ -8,6 +8,7 @@ pub mod context;
 mod decode_pass;
 mod init_image;
 pub mod metadata;
+mod on_device;
 pub mod options;
 mod sample_pass;
 mod text_to_image;

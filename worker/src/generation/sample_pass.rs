@@ -7,6 +7,7 @@
 use burn::tensor::{FloatDType, Tensor, TensorData};
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
+use super::on_device::wait_for;
 use super::options::GenerationError;
 use super::text_to_image::TextToImage;
 use crate::lanes::in_lanes;
@@ -66,7 +67,10 @@ fn predict(model: &StableDiffusion, inputs: Vec<Input>, most_rows: usize) -> Ten
         let times = Tensor::<1>::from_data(TensorData::new(times, [count + padding]), model.device());
         let sample = padded(samples.clone().narrow(0, first, count), padding);
         let context = padded(contexts.clone().narrow(0, first, count), padding);
-        model.unet.forward(sample, times, context).cast(FloatDType::F32).narrow(0, 0, count)
+        let output = model.unet.forward(sample, times, context).cast(FloatDType::F32);
+        // no picture has changed yet
+        wait_for(model, &output);
+        output.narrow(0, 0, count)
     });
     Tensor::cat(outputs, 0)
 }

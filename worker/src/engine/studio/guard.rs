@@ -1,4 +1,7 @@
 //! Tells a device that is out of memory from one that is broken: burn panics on both.
+//!
+//! On a card work is only queued, and a failed piece of it is told to whoever reads what it should have written. Every pass
+//! therefore ends by reading: losses and gradients, latents of photos, a number of a sampler step, of a picture, of a prompt.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -30,6 +33,14 @@ mod tests {
     #[test]
     fn only_want_of_memory_is_caught() {
         assert!(matches!(panics("CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\""), Err(PassError::OutOfMemory)));
+        for said in [
+            "Error while reading data: use `try_into_data` instead to catch the error at runtime: An error happened during \
+             execution\nCaused by:\n  An IO error happened\nCaused by:\n  out of device memory allocating 671088640 bytes\n",
+            "An IO error happened\nCaused by:\n  can't allocate buffer of size: 90000000000\n",
+            "An out-of-memory error happened during launch\nCaused by:\n  shared",
+        ] {
+            assert!(matches!(panics(said), Err(PassError::OutOfMemory)), "{said}");
+        }
         assert!(memory(|| Ok(Vec::new())).is_ok());
         let broken = catch_unwind(|| panics("an illegal memory access was encountered"));
         assert_eq!(panic_message(broken.unwrap_err().as_ref()), "an illegal memory access was encountered");
