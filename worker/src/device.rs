@@ -23,7 +23,8 @@ use tokio::sync::mpsc;
 pub use choice::{DeviceChoice, DeviceError};
 
 use crate::engine::{
-    self, Attempt, Command, EngineOptions, Event, LiveAttempts, LoadedModel, Machine, Studio,
+    self, ActivationCheckpointing, Attempt, Command, EngineOptions, Event, LiveAttempts, LoadedModel,
+    Machine, Studio,
 };
 use crate::panics::panic_message;
 
@@ -79,6 +80,8 @@ pub struct ModelFolders {
     pub device: DeviceChoice,
     /// Name and folder of each model.
     pub models: Vec<(String, PathBuf)>,
+    /// When training works activations out again.
+    pub checkpointing: ActivationCheckpointing,
 }
 
 impl DeviceProgram for ModelFolders {
@@ -105,7 +108,7 @@ impl DeviceProgram for ModelFolders {
             .iter()
             .map(|model| ModelInventory { name: model.name.clone(), digest: model.digest.clone() })
             .collect();
-        Ok((Studio::new(models), inventory))
+        Ok((Studio::new(models).with_checkpointing(self.checkpointing), inventory))
     }
 }
 

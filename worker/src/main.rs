@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use likeness_shared::telemetry;
+use likeness_worker::engine::ActivationCheckpointing;
 use likeness_worker::{ConfigError, DeviceChoice, Worker, WorkerConfig, WorkerError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,10 @@ struct Arguments {
     /// Where to compute: auto, cpu or cuda:0. "simulated" waits instead, for load tests: its results mean nothing.
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
+    /// Whether training works the UNet's activations out twice, for a fraction of the memory and half as much time again: auto
+    /// (where the device has not the memory for a single row otherwise), always or never.
+    #[arg(long, value_name = "WHEN")]
+    activation_checkpointing: Option<ActivationCheckpointing>,
     /// What a step takes on the simulated device, such as 2ms; 0s = as fast as possible.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     simulated_step_time: Option<Duration>,
@@ -84,6 +89,8 @@ impl Arguments {
         config.worker_id = self.worker_id.unwrap_or(config.worker_id);
         config.slots = self.slots.unwrap_or(config.slots);
         config.device = self.device.unwrap_or(config.device);
+        config.activation_checkpointing =
+            self.activation_checkpointing.unwrap_or(config.activation_checkpointing);
         config.simulated.step_time = self.simulated_step_time.unwrap_or(config.simulated.step_time);
         config.simulated.obey_faults |= self.simulated_faults;
         config.log.filter = self.log.unwrap_or(config.log.filter);

@@ -41,7 +41,8 @@ fn start_device(config: &WorkerConfig) -> std::io::Result<DeviceHandle> {
             DeviceHandle::start(SimulatedDevice::new(config.simulated.clone()), config.engine_options())
         }
         device @ (DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Cuda(_)) => {
-            let folders = ModelFolders { device, models: config.models_default_first() };
+            let checkpointing = config.activation_checkpointing;
+            let folders = ModelFolders { device, models: config.models_default_first(), checkpointing };
             DeviceHandle::start(folders, config.engine_options())
         }
     }

@@ -1,5 +1,6 @@
 //! The loaded models of this worker, the jobs that are opened on them, and the passes that take many jobs a step further.
 
+mod checkpointing;
 mod generation_job;
 mod guard;
 mod inversion_job;
@@ -18,6 +19,8 @@ use likeness_shared::proto::Progress;
 use super::machine::{Demand, Job, Machine, Memory, PassError, Stage, Stepped};
 use super::order::{Fault, Order, Preview, Work};
 use crate::generation::{GenerationError, TextToImage};
+use checkpointing::Checkpointing;
+pub use checkpointing::{ActivationCheckpointing, UnknownCheckpointing};
 use generation_job::GenerationJob;
 use inversion_job::{InversionJob, Resumed};
 use memory::ProcessMemory;
@@ -39,6 +42,7 @@ pub struct Studio {
     models: Vec<LoadedModel>,
     /// Where the models are on the CPU and the system tells.
     memory: Option<ProcessMemory>,
+    checkpointing: Checkpointing,
 }
 
 /// A task of one of the two kinds.
@@ -89,7 +93,14 @@ impl Studio {
     #[must_use]
     pub fn new(models: Vec<LoadedModel>) -> Self {
         let on_cpu = models.iter().all(|model| model.diffusion.is_on_cpu());
-        Self { models, memory: if on_cpu { ProcessMemory::now() } else { None } }
+        let checkpointing = Checkpointing::new(ActivationCheckpointing::default());
+        Self { models, memory: if on_cpu { ProcessMemory::now() } else { None }, checkpointing }
+    }
+
+    /// Works the UNet's activations out again in training passes as told.
+    #[must_use]
+    pub fn with_checkpointing(self, rule: ActivationCheckpointing) -> Self {
+        Self { checkpointing: Checkpointing::new(rule), ..self }
     }
 
     /// The model of this name, and which one it is.
@@ -137,7 +148,10 @@ impl Machine for Studio {
         jobs: &mut [&mut StudioJob<'m>],
         most_rows: u32,
     ) -> Result<Vec<Stepped>, PassError> {
-        guard::memory(|| passes::make(stage, jobs, most_rows as usize))
+        let rows: u32 = jobs.iter().map(|job| job.demand().rows).sum();
+        self.checkpointing.make(stage, rows.min(most_rows), |checkpointed| {
+            guard::memory(|| passes::make(stage, jobs, most_rows as usize, checkpointed))
+        })
     }
 
     fn memory(&self) -> Option<Memory> {
