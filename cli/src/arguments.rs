@@ -2,9 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{
-    bench, completions, demo, devices, generate, invert, people, queue, task, up, worker,
-};
+use crate::commands::{bench, completions, demo, devices, generate, invert, people, queue, task, up, worker};
 use crate::output::Format;
 use crate::parity;
 

@@ -11,7 +11,7 @@ use likeness_shared::telemetry::LogConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::device::{DeviceError, Devices, kernel_cache};
-use crate::engine::EngineOptions;
+use crate::engine::{ActivationCheckpointing, EngineOptions};
 use crate::simulated::{SimulatedConfig, SimulatedConfigError};
 
 /// Everything that a worker can be told.
@@ -58,6 +58,9 @@ pub struct WorkerConfig {
     /// A pass through the model is not filled beyond this, so that cancels and generations never wait longer.
     #[serde(with = "humantime_serde")]
     pub longest_pass: Duration,
+    /// "auto", "always" or "never": whether training works the UNet's activations out twice, for a fraction of the memory and half as
+    /// much time again. "auto" begins with it where the device has not the memory for a single row otherwise.
+    pub activation_checkpointing: ActivationCheckpointing,
     /// Where to write series (loss, speed, load): the address of the fleet's Redis, as its coordinators have it, with a
     /// user who may write there. Nothing = coordinators know only what beats report.
     pub metrics: Option<RedisAddress>,
@@ -88,6 +91,7 @@ impl Default for WorkerConfig {
             report_interval: engine.report_interval,
             drawing_share: engine.drawing_share,
             longest_pass: engine.longest_pass,
+            activation_checkpointing: ActivationCheckpointing::default(),
             metrics: None,
             fleet: "default".to_owned(),
             simulated: SimulatedConfig::default(),
@@ -247,6 +251,8 @@ mod tests {
         let several = read("device = \"cuda:0,cuda:1\"\nkernel_cache = \"\"\n").unwrap();
         assert_eq!((several.device.to_string().as_str(), several.kernel_folder()), ("cuda:0,cuda:1", None));
         assert_eq!(config.request_timeout, WorkerConfig::default().request_timeout);
+        let checkpointing = read("activation_checkpointing = \"always\"").unwrap().activation_checkpointing;
+        assert_eq!(checkpointing, ActivationCheckpointing::Always);
     }
 
     #[test]
@@ -261,6 +267,8 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert!(read("slotz = 4").unwrap_err().to_string().contains("slotz"));
+        let checkpointing = read("activation_checkpointing = \"often\"").unwrap_err().to_string();
+        assert!(checkpointing.contains("\"often\" is not known: use \"auto\""), "{checkpointing}");
         assert!(read("device = \"tpu\"").unwrap_err().to_string().contains("\"tpu\" is not known"));
         assert!(matches!(WorkerConfig::default().validate(), Err(ConfigError::NoModels)));
         let models = BTreeMap::from([("pocket".to_owned(), PathBuf::from("/p"))]);

@@ -41,7 +41,8 @@ pub use trouble::{CudaTrouble, LEAST_CAPABILITY};
 pub(crate) use host::{memory_bytes, process_bytes, process_peak_bytes};
 
 use crate::engine::{
-    self, Attempt, Command, EngineOptions, Event, LiveAttempts, LoadedModel, Machine, Studio,
+    self, ActivationCheckpointing, Attempt, Command, EngineOptions, Event, LiveAttempts, LoadedModel,
+    Machine, Studio,
 };
 use crate::panics::panic_message;
 
@@ -105,6 +106,8 @@ pub struct ModelFolders {
     pub device: DeviceChoice,
     /// Name and folder of each model.
     pub models: Vec<(String, PathBuf)>,
+    /// When training works activations out again.
+    pub checkpointing: ActivationCheckpointing,
 }
 
 impl DeviceProgram for ModelFolders {
@@ -136,7 +139,7 @@ impl DeviceProgram for ModelFolders {
             .iter()
             .map(|model| ModelInventory { name: model.name.clone(), digest: model.digest.clone() })
             .collect();
-        let studio = Studio::new(models);
+        let studio = Studio::new(models).with_checkpointing(self.checkpointing);
         Ok((if let Some(number) = card { studio.on_card(number) } else { studio }, inventory))
     }
 }

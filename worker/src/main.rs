@@ -8,6 +8,7 @@ use clap::Parser;
 use likeness_shared::telemetry;
 use likeness_worker::crew::{Crew, CrewError};
 use likeness_worker::device::kernel_cache;
+use likeness_worker::engine::ActivationCheckpointing;
 use likeness_worker::{ConfigError, Devices, Worker, WorkerConfig, WorkerError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -57,6 +58,10 @@ struct Arguments {
     /// Stop as soon as this process is not the parent any more.
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<u32>,
+    /// Whether training works the UNet's activations out twice, for a fraction of the memory and half as much time again: auto
+    /// (where the device has not the memory for a single row otherwise), always or never.
+    #[arg(long, value_name = "WHEN")]
+    activation_checkpointing: Option<ActivationCheckpointing>,
     /// What a step takes on the simulated device, such as 2ms; 0s = as fast as possible.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     simulated_step_time: Option<Duration>,
@@ -105,6 +110,8 @@ impl Arguments {
         config.slots = self.slots.unwrap_or(config.slots);
         config.device = self.device.unwrap_or(config.device);
         config.kernel_cache = self.kernel_cache.or(config.kernel_cache);
+        config.activation_checkpointing =
+            self.activation_checkpointing.unwrap_or(config.activation_checkpointing);
         config.simulated.step_time = self.simulated_step_time.unwrap_or(config.simulated.step_time);
         config.simulated.obey_faults |= self.simulated_faults;
         config.log.filter = self.log.unwrap_or(config.log.filter);

@@ -43,6 +43,10 @@ fn start_device(config: &WorkerConfig) -> Result<DeviceHandle, WorkerError> {
     }
     kernel_cache::prepare(device, config.kernel_folder().as_deref())
         .map_err(|error| WorkerError::Device(error.to_string()))?;
-    let folders = ModelFolders { device, models: config.models_default_first() };
+    let folders = ModelFolders {
+        device,
+        models: config.models_default_first(),
+        checkpointing: config.activation_checkpointing,
+    };
     Ok(DeviceHandle::start(folders, config.engine_options())?)
 }

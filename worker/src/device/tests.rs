@@ -7,7 +7,9 @@ use likeness_shared::ids::{Fence, TaskId};
 use likeness_shared::proto::{InversionSpec, Progress};
 
 use super::*;
-use crate::engine::{Class, Demand, Ending, Fault, Job, Order, PassError, Side, Stage, Stepped, Work};
+use crate::engine::{
+    ActivationCheckpointing, Class, Demand, Ending, Fault, Job, Order, PassError, Side, Stage, Stepped, Work,
+};
 
 /// Panics in its first `panics` lives, when a job is first worked on.
 struct Fragile {
@@ -119,7 +121,8 @@ async fn three_quick_deaths_are_the_end() {
 #[tokio::test]
 async fn a_model_that_cannot_be_loaded_is_named() {
     let models = vec![("pocket".to_owned(), PathBuf::from("/nowhere"))];
-    let folders = ModelFolders { device: DeviceChoice::Cpu, models };
+    let folders =
+        ModelFolders { device: DeviceChoice::Cpu, models, checkpointing: ActivationCheckpointing::Auto };
     let mut device = DeviceHandle::start(folders, EngineOptions::default()).unwrap();
     let DeviceEvent::Dead(reason) = next(&mut device).await else { panic!("it was loaded") };
     assert!(reason.contains("\"pocket\"") && reason.contains("/nowhere"), "{reason}");

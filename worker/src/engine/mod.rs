@@ -29,7 +29,7 @@ pub use order::{
     Order, Preview, Work,
 };
 pub use slot::LiveAttempts;
-pub use studio::{LoadedModel, Studio};
+pub use studio::{ActivationCheckpointing, LoadedModel, Studio, UnknownCheckpointing};
 
 use plan::{Candidate, Pass, Planner};
 use slot::Slot;

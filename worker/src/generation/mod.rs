@@ -6,6 +6,7 @@
 mod beginning;
 pub mod context;
 mod decode_pass;
+mod heard;
 mod init_image;
 pub mod metadata;
 mod on_device;
