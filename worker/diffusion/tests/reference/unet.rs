@@ -1,6 +1,6 @@
 //! The UNet, forward and backward.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use likeness_diffusion::UNet2DCondition;
 use likeness_diffusion::unet::{Taps, UNetConfig};
 
@@ -17,7 +17,7 @@ fn open(folder: &folder::Folder) -> UNet2DCondition {
 
 /// One timestep for each of `batch` rows.
 fn times(timestep: f64, batch: usize) -> Tensor<1> {
-    Tensor::full([batch], timestep, &Device::flex())
+    Tensor::full([batch], timestep, &crate::device())
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn activations_are_the_reference_activations() {
             let module = module_name(name.trim_start_matches("act500_"));
             let data = activations.get(&module).unwrap_or_else(|| panic!("no activation {module}"));
             let data = TensorData::new(data.try_to_vec::<f32>().unwrap(), [data.num_elements()]);
-            let found = Tensor::<1>::from_data(data, &Device::flex());
+            let found = Tensor::<1>::from_data(data, &crate::device());
             let expected = expected.get(name).flat();
             expected.check(&format!("{} {module}", folder.name), found, LIMIT);
             seen += 1;
