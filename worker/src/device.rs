@@ -9,6 +9,7 @@ mod choice;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -79,6 +80,8 @@ pub struct ModelFolders {
     pub device: DeviceChoice,
     /// Name and folder of each model.
     pub models: Vec<(String, PathBuf)>,
+    /// The digests that models must have, by name.
+    pub digests: BTreeMap<String, String>,
 }
 
 impl DeviceProgram for ModelFolders {
@@ -96,6 +99,14 @@ impl DeviceProgram for ModelFolders {
             let started = Instant::now();
             let opened = ModelFolder::open(folder).map_err(|error| failed(&error))?;
             let digest = opened.digest().map_err(|error| failed(&error))?;
+            if let Some(pinned) =
+                self.digests.get(name).filter(|pinned| !pinned.eq_ignore_ascii_case(&digest))
+            {
+                return Err(failed(&format_args!(
+                    "its digest is {digest}, and {pinned} is the one that it must have; fetch the pinned revision, or change the \
+                     configured digest where the new files are wanted"
+                )));
+            }
             let diffusion = StableDiffusion::load(&opened, &device, dtype).map_err(|error| failed(&error))?;
             let seconds = started.elapsed().as_secs_f64();
             tracing::info!(model = %name, digest = %digest, seconds, "model loaded");

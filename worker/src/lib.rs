@@ -11,6 +11,7 @@ mod error;
 pub mod generation;
 pub mod inversion;
 mod lanes;
+mod models;
 mod panics;
 mod session;
 pub mod simulated;

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::WorkerConfig;
 use crate::device::{DeviceChoice, DeviceEvent, DeviceHandle, ModelFolders};
 use crate::error::WorkerError;
+use crate::models;
 use crate::session::Session;
 use crate::simulated::SimulatedDevice;
 
@@ -13,10 +14,11 @@ use crate::simulated::SimulatedDevice;
 pub struct Worker;
 
 impl Worker {
-    /// Loads the models, dials a coordinator and serves it until `shutdown`; then hands its tasks back and
+    /// Fetches models that are not here, loads all of them, dials a coordinator and serves it until `shutdown`; then hands its tasks back and
     /// returns within the configured grace. A coordinator that is away is waited for.
     pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
         config.validate()?;
+        let Some(config) = models::bring_here(config, &shutdown).await? else { return Ok(()) };
         let mut device = start_device(&config)?;
         let first = tokio::select! {
             event = device.events.recv() => event,
@@ -41,7 +43,8 @@ fn start_device(config: &WorkerConfig) -> std::io::Result<DeviceHandle> {
             DeviceHandle::start(SimulatedDevice::new(config.simulated.clone()), config.engine_options())
         }
         device @ (DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Cuda(_)) => {
-            let folders = ModelFolders { device, models: config.models_default_first() };
+            let folders =
+                ModelFolders { device, models: config.models_default_first(), digests: config.digests() };
             DeviceHandle::start(folders, config.engine_options())
         }
     }
