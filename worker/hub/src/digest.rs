@@ -35,10 +35,10 @@ pub(crate) fn is_digest(etag: &str) -> bool {
 }
 
 /// Digests a file's bytes as they come.
-#[derive(Clone)]
 pub(crate) struct Digester {
+    etag: String,
     sha256: Sha256,
-    git: Sha1,
+    git: Option<Sha1>,
     length: u64,
 }
 
@@ -47,20 +47,26 @@ pub(crate) struct Digester {
 pub(crate) struct Digested {
     pub(crate) sha256: String,
     pub(crate) length: u64,
-    git: String,
+    /// Their digest of the kind that was stated, where it is not the one that was stated.
+    pub(crate) other: Option<String>,
 }
 
 impl Digester {
-    /// For a file of `size` bytes: git's digest begins with the length.
-    pub(crate) fn new(size: u64) -> Self {
-        let mut git = Sha1::new();
-        git.update(format!("blob {size}\0").as_bytes());
-        Self { sha256: Sha256::new(), git, length: 0 }
+    /// For the file that the hub names `etag`, of `size` bytes: git's digest begins with the length.
+    pub(crate) fn new(etag: &str, size: u64) -> Self {
+        let git = (kind_of(etag) == Kind::GitBlob).then(|| {
+            let mut git = Sha1::new();
+            git.update(format!("blob {size}\0").as_bytes());
+            git
+        });
+        Self { etag: etag.to_owned(), sha256: Sha256::new(), git, length: 0 }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
-        self.git.update(bytes);
+        if let Some(git) = &mut self.git {
+            git.update(bytes);
+        }
         self.length += bytes.len() as u64;
     }
 
@@ -70,7 +76,12 @@ impl Digester {
 
     pub(crate) fn finish(self) -> Digested {
         let sha256 = hex::encode(self.sha256.finalize());
-        Digested { sha256, length: self.length, git: self.git.digest().to_string() }
+        let own = match (kind_of(&self.etag), self.git) {
+            (Kind::Sha256, _) => Some(sha256.clone()),
+            (_, git) => git.map(|git| git.digest().to_string()),
+        };
+        let other = own.filter(|own| !own.eq_ignore_ascii_case(&self.etag));
+        Digested { sha256, length: self.length, other }
     }
 
     /// Reads the file at `path` from where it stands to its end. `seen` hears of every piece. Stops where it is
@@ -90,37 +101,27 @@ impl Digester {
     }
 }
 
-impl Digested {
-    /// Nothing where these are the bytes that `etag` names, else their own digest of its kind.
-    pub(crate) fn differs_from(&self, etag: &str) -> Option<&str> {
-        let own = match kind_of(etag) {
-            Kind::Sha256 => &self.sha256,
-            Kind::GitBlob => &self.git,
-            Kind::Unknown => return None,
-        };
-        (!own.eq_ignore_ascii_case(etag)).then_some(own)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn both_names_of_a_file_are_known() {
-        let mut digester = Digester::new(6);
-        digester.update(b"hel");
-        digester.update(b"lo\n");
-        let digested = digester.finish();
         // `sha256sum` and `git hash-object` of "hello\n".
         let sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
         let git = "ce013625030ba8dba906f756967f9e9ca394464a";
-        assert_eq!((digested.sha256.as_str(), digested.length), (sha256, 6));
-        assert_eq!(digested.differs_from(sha256), None);
-        assert_eq!(digested.differs_from(git), None);
-        assert_eq!(digested.differs_from("a-mirrors-own-name"), None);
-        assert_eq!(digested.differs_from(&"0".repeat(64)), Some(sha256));
-        assert_eq!(digested.differs_from(&"0".repeat(40)), Some(git));
+        let digested = |etag: &str| {
+            let mut digester = Digester::new(etag, 6);
+            digester.update(b"hel");
+            digester.update(b"lo\n");
+            digester.finish()
+        };
+        assert_eq!((digested(sha256).sha256.as_str(), digested(git).length), (sha256, 6));
+        for right in [sha256, git, &sha256.to_uppercase(), "a-mirrors-own-name"] {
+            assert_eq!(digested(right).other, None, "{right}");
+        }
+        assert_eq!(digested(&"0".repeat(64)).other.as_deref(), Some(sha256));
+        assert_eq!(digested(&"0".repeat(40)).other.as_deref(), Some(git));
         assert!(is_digest(git) && !is_digest("a-mirrors-own-name"));
     }
 }

@@ -66,10 +66,10 @@ async fn present(blob: &Path, wanted: &Wanted) -> Result<Option<Record>, HubErro
     if !blob.is_file() {
         return Ok(None);
     }
-    let mut digester = Digester::new(wanted.size);
+    let mut digester = Digester::new(&wanted.etag, wanted.size);
     digester.read(blob, |_| ()).await.map_err(HubError::cache(blob))?;
     let digested = digester.finish();
-    if digested.length == wanted.size && digested.differs_from(&wanted.etag).is_none() {
+    if digested.length == wanted.size && digested.other.is_none() {
         return Ok(Some(Record { size: digested.length, sha256: digested.sha256 }));
     }
     tracing::warn!(file = wanted.file, blob = %blob.display(), "a damaged file of the cache is fetched anew");
@@ -122,7 +122,7 @@ async fn download(
         filling.file.flush().await.map_err(HubError::cache(&path))?;
         filling.file.sync_all().await.map_err(HubError::cache(&path))?;
         let digested = filling.digester.finish();
-        let Some(found) = digested.differs_from(&wanted.etag) else {
+        let Some(found) = digested.other else {
             if !is_digest(&wanted.etag) {
                 tracing::warn!(
                     file = wanted.file,
@@ -139,7 +139,7 @@ async fn download(
                 file: wanted.file.clone(),
                 name: remote.name().to_string(),
                 expected: wanted.etag.clone(),
-                found: found.to_owned(),
+                found,
             });
         }
         tracing::warn!(
@@ -162,7 +162,7 @@ impl<'a> Filling<'a> {
     async fn open(path: &'a Path, wanted: &Wanted, tally: &mut Tally<'_>) -> io::Result<Self> {
         create_parent(path)?;
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path).await?;
-        let mut digester = Digester::new(wanted.size);
+        let mut digester = Digester::new(&wanted.etag, wanted.size);
         if file.metadata().await?.len() > wanted.size {
             file.set_len(0).await?;
         }
@@ -241,7 +241,7 @@ impl<'a> Filling<'a> {
 
     async fn rewind(&mut self, wanted: &Wanted, tally: &mut Tally<'_>) -> Result<(), HubError> {
         tally.done = tally.done.saturating_sub(self.digester.length());
-        self.digester = Digester::new(wanted.size);
+        self.digester = Digester::new(&wanted.etag, wanted.size);
         self.file.set_len(0).await.map_err(HubError::cache(self.path))?;
         self.file.seek(SeekFrom::Start(0)).await.map_err(HubError::cache(self.path))?;
         Ok(())

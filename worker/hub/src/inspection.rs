@@ -60,15 +60,15 @@ impl Inspection {
         let mut done = 0;
         for (file, size) in unread {
             let path = repository.snapshot(commit).join(&file);
-            let mut digester = Digester::new(size);
+            let etag = repository.etag_of(commit, &file).unwrap_or_default();
+            let mut digester = Digester::new(&etag, size);
             let seen = |count| {
                 done += count;
                 listener(&Progress { stage: Stage::Checking, file: file.clone(), done, total });
             };
             digester.read(&path, seen).await.map_err(HubError::cache(&path))?;
             let digested = digester.finish();
-            let etag = repository.etag_of(commit, &file).unwrap_or_default();
-            match digested.differs_from(&etag) {
+            match digested.other {
                 None => _ = found.good.insert(file, Record { size, sha256: digested.sha256 }),
                 Some(own) => {
                     let reason = format!("its digest is {own} instead of {etag}");

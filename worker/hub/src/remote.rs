@@ -111,18 +111,15 @@ impl<'a> Remote<'a> {
             }
             let response = self.in_time(request.send()).await?.map_err(|error| self.trouble(file, error))?;
             let response = response.error_for_status().map_err(|error| self.trouble(file, error))?;
+            let elsewhere = response.status().is_redirection();
+            if let Some(description) = description(response.headers(), elsewhere) {
+                return Ok(description);
+            }
+            // A renamed repository, or another place of the same hub. Nobody else is shown the token.
             let to = text(response.headers(), LOCATION.as_str()).and_then(|to| address.join(to).ok());
-            match to {
-                // A renamed repository, or another place of the same hub.
-                Some(to)
-                    if to.origin() == address.origin() && !response.headers().contains_key(LINKED_ETAG) =>
-                {
-                    address = to;
-                }
-                _ => {
-                    return description(response.headers())
-                        .ok_or_else(|| odd("it does not say commit, etag and size".to_owned()));
-                }
+            match to.filter(|to| elsewhere && to.origin() == address.origin()) {
+                Some(to) => address = to,
+                None => return Err(odd("it does not say commit, etag and size".to_owned())),
             }
         }
         Err(odd("it redirects for ever".to_owned()))
@@ -208,11 +205,13 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// What the headers say, where they say all of it in words that a cache can hold.
-fn description(headers: &HeaderMap) -> Option<Description> {
-    let etag = text(headers, LINKED_ETAG).or_else(|| text(headers, ETAG.as_str()))?;
+/// What the headers say, where they say all of it in words that a cache can hold. Those of a file that is `elsewhere` speak of the
+/// redirect, but for the ones that are meant for it.
+fn description(headers: &HeaderMap, elsewhere: bool) -> Option<Description> {
+    let etag = text(headers, LINKED_ETAG).or_else(|| text(headers, ETAG.as_str()).filter(|_| !elsewhere))?;
     let etag = etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"');
-    let size = text(headers, LINKED_SIZE).or_else(|| text(headers, CONTENT_LENGTH.as_str()))?;
+    let size = text(headers, LINKED_SIZE)
+        .or_else(|| text(headers, CONTENT_LENGTH.as_str()).filter(|_| !elsewhere))?;
     let commit = text(headers, COMMIT)?;
     (is_word(etag) && is_word(commit)).then_some(())?;
     Some(Description { commit: commit.to_owned(), etag: etag.to_owned(), size: size.parse().ok()? })

@@ -76,6 +76,18 @@ async fn what_a_stopped_process_left_is_gone_on_from() {
 }
 
 #[tokio::test]
+async fn a_connection_that_stands_still_is_given_up() {
+    let mut scene = Scene::new();
+    scene.options.pace.stall = std::time::Duration::from_millis(50);
+    scene.server.set(Faults { stall: Some(30_000), ..Faults::default() });
+    let error = scene.resolve("acme/tiny").await.unwrap_err().to_string();
+    assert!(error.contains("stands still"), "{error}");
+    scene.server.set(Faults::default());
+    scene.resolve("acme/tiny").await.unwrap();
+    assert_eq!(scene.server.take_downloads().len(), 3 + WEIGHTS.len());
+}
+
+#[tokio::test]
 async fn a_hub_that_knows_no_ranges_sends_all_again() {
     let scene = Scene::new();
     scene.server.set(Faults { cut: Some((70_000, 1)), whole_files: true, ..Faults::default() });
@@ -219,4 +231,13 @@ async fn a_hub_that_is_away_is_named_with_the_way_out() {
         likeness_hub::resolve(&"acme/tiny".into(), &options, &mut |_| ()).await.unwrap_err().to_string();
     assert!(error.contains(&endpoint) && error.contains("HF_ENDPOINT"), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_followed_at_the_same_hub_alone() {
+    let scene = Scene::new();
+    let folder = scene.resolve("acme/old").await.unwrap();
+    assert_eq!(std::fs::read(folder.join(WEIGHTS[0])).unwrap(), model()[WEIGHTS[0]]);
+    let error = scene.resolve("acme/elsewhere").await.unwrap_err().to_string();
+    assert!(error.contains("commit, etag and size") && error.contains("HF_ENDPOINT"), "{error}");
 }

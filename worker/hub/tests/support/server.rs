@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use sha1_smol::Sha1;
 use sha2::{Digest, Sha256};
@@ -28,6 +29,8 @@ pub(crate) struct Faults {
     pub(crate) cut: Option<(usize, u32)>,
     /// A byte of every weight file is another.
     pub(crate) corrupt: bool,
+    /// A weight file ends after this many bytes without ending: nothing more comes.
+    pub(crate) stall: Option<usize>,
     /// Ranges are not understood.
     pub(crate) whole_files: bool,
 }
@@ -179,6 +182,13 @@ fn send_file(
     faults: &Faults,
     weights: SocketAddr,
 ) -> std::io::Result<()> {
+    // A repository that has another name by now, and one that says so of another server.
+    for (old, place) in [("/acme/old/", String::new()), ("/acme/elsewhere/", format!("http://{weights}"))] {
+        if let Some(rest) = request.path.strip_prefix(old) {
+            let head = format!("Location: {place}/acme/tiny/{rest}\r\nETag: \"of-the-redirect\"\r\n");
+            return send(stream, 307, &head, &[], usize::MAX);
+        }
+    }
     let file = ["main", "v1", COMMIT].iter().find_map(|revision| {
         request.path.strip_prefix("/acme/tiny/resolve/")?.strip_prefix(revision)?.strip_prefix('/')
     });
@@ -230,6 +240,13 @@ fn send_weights(
             *times -= 1;
             limit = *after;
         }
+    }
+    if let Some(after) = faults.stall {
+        send(stream, 200, "", &bytes, after)?;
+        while !state.closed.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        return Ok(());
     }
     if faults.whole_files {
         return send(stream, 200, "", &bytes, limit);
