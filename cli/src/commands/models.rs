@@ -20,10 +20,10 @@ const MEBIBYTE: u64 = 1 << 20;
 #[command(next_help_heading = "Models of a hub")]
 pub(crate) struct CacheArguments {
     /// Folder for models of a hub [default: where the hub's own programs keep theirs].
-    #[arg(long, env = "LIKENESS_MODEL_CACHE", requires = "model", value_name = "DIR")]
+    #[arg(long, env = "LIKENESS_MODEL_CACHE", value_name = "DIR")]
     model_cache: Option<PathBuf>,
     /// Dial no hub: the model has to be here already.
-    #[arg(long, requires = "model")]
+    #[arg(long)]
     offline: bool,
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct UpArguments {
     listen: SocketAddr,
     /// A model instead of the pocket model: a folder in the diffusers layout, or owner/name@revision of a model hub. The first one
     /// is the default.
-    #[arg(long = "model", id = "model", value_parser = named_model, value_name = "NAME=DIR|OWNER/NAME")]
+    #[arg(long = "model", value_parser = named_model, value_name = "NAME=DIR|OWNER/NAME")]
     models: Vec<(String, String)>,
     #[command(flatten)]
     cache: CacheArguments,
