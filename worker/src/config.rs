@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use likeness_hub::{ModelSource, SourceError};
 use likeness_shared::client::{ClientConfig, ClientError};
 use likeness_shared::ids::WorkerId;
 use likeness_shared::redis_address::RedisAddress;
@@ -23,8 +24,13 @@ pub struct WorkerConfig {
     pub coordinators: Vec<String>,
     /// This worker's name in the fleet; empty = host name and random letters.
     pub worker_id: String,
-    /// The models to load: name and folder (the layout of the diffusers library).
-    pub models: BTreeMap<String, PathBuf>,
+    /// The models to load, by name: a folder in the layout of the diffusers library, "owner/name@revision" of a model hub, or a table
+    /// with `source`, `revision`, `digest` (the one that the model must have) and `variant` ("full" or "fp16").
+    pub models: BTreeMap<String, ModelSource>,
+    /// Folder for models of a hub; nothing = where the hub's own programs keep theirs (`HF_HUB_CACHE`, `HF_HOME`).
+    pub model_cache: Option<PathBuf>,
+    /// Dial no hub: models have to be here. `HF_HUB_OFFLINE=1` does the same.
+    pub offline: bool,
     /// The model of tasks that name none; empty = the only one, or the first by name.
     pub default_model: String,
     /// Tasks that may be live at once, 1..=64, at most: the engine takes fewer where they would fill its passes.
@@ -79,6 +85,8 @@ impl Default for WorkerConfig {
             coordinators: vec!["http://127.0.0.1:7878".to_owned()],
             worker_id: String::new(),
             models: BTreeMap::new(),
+            model_cache: None,
+            offline: false,
             default_model: String::new(),
             slots: 8,
             device: Devices::default(),
@@ -118,8 +126,16 @@ pub enum ConfigError {
     #[error("coordinators: {0}")]
     Coordinator(#[source] ClientError),
     /// Nothing to compute with.
-    #[error("no model is configured: add one to [models] or give --model NAME=DIR")]
+    #[error("no model is configured: add one to [models] or give --model NAME=DIR or NAME=owner/name")]
     NoModels,
+    /// A model's source.
+    #[error("models.{name}: {source}")]
+    Model {
+        /// The model.
+        name: String,
+        /// What is wrong.
+        source: SourceError,
+    },
     /// The default names no model.
     #[error("default_model is {name:?}, but the models are {known}")]
     DefaultModel {
@@ -172,6 +188,9 @@ impl WorkerConfig {
         if !simulated && self.models.is_empty() {
             return Err(ConfigError::NoModels);
         }
+        for (name, source) in &self.models {
+            source.validate().map_err(|source| ConfigError::Model { name: name.clone(), source })?;
+        }
         if !self.default_model.is_empty() && !self.models.contains_key(&self.default_model) {
             let known = self.models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(ConfigError::DefaultModel { name: self.default_model.clone(), known });
@@ -220,11 +239,18 @@ impl WorkerConfig {
         EngineOptions { report_interval, drawing_share, longest_pass }
     }
 
-    /// Name and folder of each model, the default one first.
+    /// Name and folder of each model, the default one first, once all of them are here.
     pub fn models_default_first(&self) -> Vec<(String, PathBuf)> {
-        let mut models: Vec<_> = self.models.clone().into_iter().collect();
+        let model = |(name, source): (&String, &ModelSource)| (name.clone(), PathBuf::from(&source.source));
+        let mut models: Vec<_> = self.models.iter().map(model).collect();
         models.sort_by_key(|(name, _)| *name != self.default_model);
         models
+    }
+
+    /// The digests that models must have, by name.
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        let digest = |(name, source): (&String, &ModelSource)| Some((name.clone(), source.digest.clone()?));
+        self.models.iter().filter_map(digest).collect()
     }
 }
 
@@ -265,13 +291,31 @@ mod tests {
     }
 
     #[test]
+    fn a_model_is_a_text_or_a_table() {
+        let digest = "0f".repeat(32);
+        let text = format!(
+            "offline = true\nmodel_cache = \"/models\"\n[models]\na = \"models/a\"\nb = \"acme/b@v1\"\n[models.c]\n\
+             source = \"acme/c\"\nrevision = \"v2\"\ndigest = \"{digest}\"\nvariant = \"fp16\"\n"
+        );
+        let config = read(&text).unwrap();
+        config.validate().unwrap();
+        assert_eq!((config.models["b"].source.as_str(), config.offline), ("acme/b@v1", true));
+        assert_eq!(config.digests(), BTreeMap::from([("c".to_owned(), digest)]));
+        let error = |text: &str| read(text).unwrap_err().to_string();
+        assert!(error("[models.c]\nsource = \"acme/c\"\nrevison = \"v2\"\n").contains("revison"));
+        assert!(error("[models]\nc = 7\n").contains("owner/name@revision"));
+        let twice = read("[models.c]\nsource = \"acme/c@v1\"\nrevision = \"v2\"\n").unwrap();
+        assert!(twice.validate().unwrap_err().to_string().starts_with("models.c: "));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         assert!(read("slotz = 4").unwrap_err().to_string().contains("slotz"));
         let checkpointing = read("activation_checkpointing = \"often\"").unwrap_err().to_string();
         assert!(checkpointing.contains("\"often\" is not known: use \"auto\""), "{checkpointing}");
         assert!(read("device = \"tpu\"").unwrap_err().to_string().contains("\"tpu\" is not known"));
         assert!(matches!(WorkerConfig::default().validate(), Err(ConfigError::NoModels)));
-        let models = BTreeMap::from([("pocket".to_owned(), PathBuf::from("/p"))]);
+        let models = BTreeMap::from([("pocket".to_owned(), "/p".into())]);
         let good = || WorkerConfig { models: models.clone(), ..WorkerConfig::default() };
         good().validate().unwrap();
         let text = |config: WorkerConfig| config.validate().unwrap_err().to_string();

@@ -22,6 +22,7 @@ mod room;
 mod tests;
 mod trouble;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -108,6 +109,8 @@ pub struct ModelFolders {
     pub models: Vec<(String, PathBuf)>,
     /// When training works activations out again.
     pub checkpointing: ActivationCheckpointing,
+    /// The digests that models must have, by name.
+    pub digests: BTreeMap<String, String>,
 }
 
 impl DeviceProgram for ModelFolders {
@@ -130,6 +133,14 @@ impl DeviceProgram for ModelFolders {
             let started = Instant::now();
             let opened = ModelFolder::open(folder).map_err(|error| failed(&error))?;
             let digest = opened.digest().map_err(|error| failed(&error))?;
+            if let Some(pinned) =
+                self.digests.get(name).filter(|pinned| !pinned.eq_ignore_ascii_case(&digest))
+            {
+                return Err(failed(&format_args!(
+                    "its digest is {digest}, and {pinned} is the one that it must have; fetch the pinned revision, or change the \
+                     configured digest where the new files are wanted"
+                )));
+            }
             let diffusion = StableDiffusion::load(&opened, &device, dtype).map_err(|error| failed(&error))?;
             let seconds = started.elapsed().as_secs_f64();
             tracing::info!(model = %name, digest = %digest, seconds, "model loaded");

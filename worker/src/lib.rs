@@ -15,6 +15,7 @@ pub mod hardware;
 pub mod inversion;
 mod lanes;
 pub mod launches;
+mod models;
 pub mod panics;
 mod session;
 pub mod simulated;

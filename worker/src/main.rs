@@ -36,9 +36,16 @@ struct Arguments {
     /// fleet has several: any of them will do.
     #[arg(long = "coordinator", value_name = "URL", env = "LIKENESS_COORDINATOR", value_delimiter = ',')]
     coordinators: Vec<String>,
-    /// A model: its name and its folder in the layout of the diffusers library. May be repeated.
-    #[arg(long = "model", value_name = "NAME=DIR", value_parser = parse_model)]
-    models: Vec<(String, PathBuf)>,
+    /// A model: its name, and its folder in the layout of the diffusers library or owner/name@revision of a model hub. May be
+    /// repeated.
+    #[arg(long = "model", value_name = "NAME=DIR|OWNER/NAME", value_parser = parse_model)]
+    models: Vec<(String, String)>,
+    /// Folder for models of a hub; default: where the hub's own programs keep theirs (HF_HUB_CACHE, HF_HOME).
+    #[arg(long, value_name = "DIR", env = "LIKENESS_MODEL_CACHE")]
+    model_cache: Option<PathBuf>,
+    /// Dial no hub: models have to be here already.
+    #[arg(long)]
+    offline: bool,
     /// The model of tasks that name none.
     #[arg(long, value_name = "NAME")]
     default_model: Option<String>,
@@ -76,12 +83,12 @@ struct Arguments {
 /// How often a process that is one of several looks whether the one that started it is still there.
 const PARENT_INTERVAL: Duration = Duration::from_millis(500);
 
-fn parse_model(text: &str) -> Result<(String, PathBuf), String> {
+fn parse_model(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((name, folder)) if !name.is_empty() && !folder.is_empty() => {
-            Ok((name.to_owned(), folder.into()))
+        Some((name, source)) if !name.is_empty() && !source.is_empty() => {
+            Ok((name.to_owned(), source.to_owned()))
         }
-        _ => Err("write it as NAME=DIR, such as pocket=models/pocket".to_owned()),
+        _ => Err("write it as NAME=DIR or NAME=owner/name, such as pocket=models/pocket".to_owned()),
     }
 }
 
@@ -101,7 +108,9 @@ impl Arguments {
             Some(path) => WorkerConfig::read(path)?,
             None => WorkerConfig::default(),
         };
-        config.models.extend(self.models);
+        config.models.extend(self.models.iter().map(|(name, source)| (name.clone(), source.as_str().into())));
+        config.model_cache = self.model_cache.or(config.model_cache);
+        config.offline |= self.offline;
         if !self.coordinators.is_empty() {
             config.coordinators = self.coordinators;
         }

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{ConfigError, WorkerConfig};
 use crate::device::{DeviceChoice, DeviceEvent, DeviceHandle, ModelFolders, kernel_cache};
 use crate::error::WorkerError;
+use crate::models;
 use crate::session::Session;
 use crate::simulated::SimulatedDevice;
 
@@ -13,10 +14,11 @@ use crate::simulated::SimulatedDevice;
 pub struct Worker;
 
 impl Worker {
-    /// Loads the models, dials a coordinator and serves it until `shutdown`; then hands its tasks back and
-    /// returns within the configured grace. A coordinator that is away is waited for. It computes on one device.
+    /// Fetches models that are not here, loads all of them, dials a coordinator and serves it until `shutdown`; then hands its tasks
+    /// back and returns within the configured grace. A coordinator that is away is waited for. It computes on one device.
     pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
         config.validate()?;
+        let Some(config) = models::bring_here(config, &shutdown).await? else { return Ok(()) };
         let mut device = start_device(&config)?;
         let first = tokio::select! {
             event = device.events.recv() => event,
@@ -46,6 +48,7 @@ fn start_device(config: &WorkerConfig) -> Result<DeviceHandle, WorkerError> {
     let folders = ModelFolders {
         device,
         models: config.models_default_first(),
+        digests: config.digests(),
         checkpointing: config.activation_checkpointing,
     };
     Ok(DeviceHandle::start(folders, config.engine_options())?)

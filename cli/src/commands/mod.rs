@@ -9,6 +9,7 @@ pub(crate) mod generate;
 pub(crate) mod interrupt;
 pub(crate) mod invert;
 pub(crate) mod local_generation;
+pub(crate) mod models;
 pub(crate) mod people;
 pub(crate) mod person_files;
 pub(crate) mod photos;
@@ -51,7 +52,7 @@ pub(crate) fn run(arguments: Arguments, started: Instant) -> anyhow::Result<Exit
     }
 }
 
-fn wait_for(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+fn wait_for<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
