@@ -15,6 +15,15 @@ test *ARGS:
 test-valkey:
     tests/valkey
 
+# The kernels for cards, and the model on them, on a Vulkan device: a card's, or the one that Mesa makes of the CPU.
+test-kernels *ARGS:
+    tests/kernels {{ARGS}}
+
+# Runs a CUDA build where there is no card, on a driver that computes nothing: do its kernels compile, how many are launched, what memory.
+without-card *ARGS:
+    cargo build --release --locked --package likeness --features cuda
+    tests/cuda_stand_in/run ${CARGO_TARGET_DIR:-target}/release/likeness {{ARGS}}
+
 # Every row of the faults table, then a random campaign of FAULTS faults, held against the bounds of docs/faults.md.
 test-fault SEED="1" FAULTS="1000":
     tests/faults {{SEED}} {{FAULTS}}
