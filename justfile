@@ -71,3 +71,7 @@ bench-checkpointing MODEL="models/pocket" ROWS="8" SIDE="32":
 bench-engine *ARGS:
     cargo build --release --locked --example bench_engine
     ${CARGO_TARGET_DIR:-target}/release/examples/bench_engine {{ARGS}}
+
+# Everything that a card has to prove: parity, speed beside PyTorch and the floor, memory, cold start (docs/gpu.md). `--dry` without a card.
+gpu-checklist *ARGS:
+    python3 tests/gpu_checklist {{ARGS}}

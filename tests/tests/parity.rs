@@ -90,6 +90,38 @@ fn the_whole_vocabulary_and_a_whole_trajectory_agree_without_weights() {
     assert!(groups["random"] > 20, "{groups:?}");
 }
 
+/// The rounding of bf16 is that of a card, whichever device computes: the limits are tried here.
+#[test]
+fn in_bf16_what_a_device_computes_agrees_within_the_references_own_rounding() {
+    let ended = parity(
+        &world::fixture("tiny-v"),
+        &["--dtype", "bf16", "--only", "text,vae,unet,unet_backward,training"],
+    );
+    let groups = compared(&ended);
+    assert_made(&groups, &["text", "vae", "unet", "unet_backward", "training"]);
+    let report = ended.json();
+    assert_eq!((report["arithmetic"].as_str(), report["device"].as_str()), (Some("bf16"), Some("cpu")));
+    let row = |group: &str, compared: &str| {
+        let rows = report["rows"].as_array().expect("rows");
+        let found = rows.iter().find(|row| row["group"] == group && row["compared"] == compared);
+        found.unwrap_or_else(|| panic!("no {compared} in {group}: {report:#}")).clone()
+    };
+    let (out, text) = (row("unet", "out"), row("text", "last_hidden_state"));
+    assert!(out["error"].as_f64() > Some(1e-3), "bf16 cannot be so near: {out}");
+    assert_eq!(out["usual_limit"].as_f64(), Some(3e-2));
+    assert!(out["limit"].as_f64() < Some(0.1) && text["limit"].as_f64() < Some(0.04), "{out} {text}");
+    let optimiser = row("training", "ti_a271, the optimiser");
+    assert!(optimiser["error"].is_null() && row("training", "ti_a271 grad_v_mse")["error"].is_f64());
+}
+
+#[test]
+fn a_device_that_cannot_be_had_is_told_before_anything_is_read() {
+    let nowhere = Path::new("/nowhere");
+    parity(nowhere, &["--device", "gpu"]).expect(2, &["device \"gpu\" is not known"]);
+    parity(nowhere, &["--device", "simulated"]).expect(1, &["the device cannot be used"]);
+    parity(nowhere, &["--dtype", "f16"]).expect(2, &["f32", "bf16"]);
+}
+
 /// A copy of tiny-sd15 to damage.
 fn copy() -> (TempDir, PathBuf) {
     let scratch = tempfile::tempdir().unwrap();
@@ -178,6 +210,18 @@ fn one_changed_weight_is_found_in_its_group() {
             .any(|row| row["group"] == group && row["ok"] == Value::Bool(false))
     };
     assert!(failed("unet") && !failed("text"), "{}", ended.stdout);
+}
+
+/// What is wrong by far more than rounding is found in a coarse arithmetic too.
+#[test]
+fn a_unet_that_is_deaf_to_time_is_found_in_bf16() {
+    let (_scratch, folder) = copy();
+    let path = folder.join("model/unet/diffusion_pytorch_model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let (start, end) = bytes_of(&bytes, "time_embedding.linear_2.weight");
+    bytes[start..end].fill(0);
+    fs::write(&path, bytes).unwrap();
+    parity(&folder, &["--dtype", "bf16", "--only", "unet"]).expect(1, &["fall short", "unet: out "]);
 }
 
 fn half_bits(low: u8, high: u8) -> u16 {

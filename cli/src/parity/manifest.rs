@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Deserialize;
 
-use super::limits::Limit;
+use super::arithmetic::Arithmetic;
 
 /// What is read of a folder's manifest.
 #[derive(Debug, Deserialize)]
@@ -35,6 +35,9 @@ pub(crate) struct Manifest {
     /// How far the reference's f32 values are from its own f64 run: "pndm.latents", "pndm.png share".
     #[serde(default)]
     rounding: BTreeMap<String, f64>,
+    /// How far the reference is from its f32 values where it computes more coarsely, by arithmetic.
+    #[serde(default)]
+    coarse: BTreeMap<Arithmetic, BTreeMap<String, f64>>,
 }
 
 /// Settings of the trajectories.
@@ -113,9 +116,12 @@ impl Manifest {
         self.files.get(file).map_or("", |file| file.note.as_str())
     }
 
-    /// The limit of a quantity, "FILE.TENSOR": the usual one, unless the reference's own rounding raises it.
-    pub(crate) fn limit(&self, quantity: &str, usual: f64) -> Limit {
-        Limit::new(usual, self.rounding.get(quantity).copied())
+    /// The reference's own rounding in an arithmetic, by "FILE.TENSOR".
+    pub(crate) fn rounding(&self, arithmetic: Arithmetic) -> Option<&BTreeMap<String, f64>> {
+        match arithmetic {
+            Arithmetic::F32 => Some(&self.rounding),
+            coarse => self.coarse.get(&coarse),
+        }
     }
 
     /// Steps of a sampler: the note says "NAME, 50 steps, ...".

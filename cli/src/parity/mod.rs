@@ -4,6 +4,7 @@
 //! seed, step count and guidance is read from it. Promises to fail where a value is further from the reference
 //! than its group's limit, and where something is absent that the manifest lists. `docs/parity.md` explains.
 
+mod arithmetic;
 mod groups;
 mod limits;
 mod manifest;
@@ -15,11 +16,14 @@ mod values;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use burn::tensor::Device;
 use clap::Args;
+use likeness_worker::device::DeviceChoice;
 
 use crate::exit::Exit;
 use crate::output::Voice;
+use arithmetic::{Arithmetic, Dtype};
 use reference::Reference;
 use report::Report;
 use subject::Subject;
@@ -30,6 +34,12 @@ pub(crate) struct ParityArguments {
     /// A folder with model/, ref/ and manifest.json.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// Where to compute: cpu, cuda:0, or auto for a card if there is one.
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+    /// The type that the model runs in.
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = Dtype::F32)]
+    dtype: Dtype,
     /// Compare only these groups, such as text,unet.
     #[arg(long, value_name = "GROUPS", value_delimiter = ',')]
     only: Vec<String>,
@@ -44,8 +54,9 @@ pub(crate) fn run(arguments: &ParityArguments, voice: Voice) -> anyhow::Result<E
     if let Some(unknown) = arguments.only.iter().find(|only| !known.contains(&only.as_str())) {
         bail!("there is no group {unknown:?}; the groups are {}", known.join(", "));
     }
+    let (device, _) = arguments.device.open().context("the device cannot be used")?;
     let reference = Reference::open(&arguments.folder)?;
-    let mut report = compare(&reference, &arguments.only, voice);
+    let mut report = compare(&reference, arguments, device, voice);
     if report.ok && report.made() == 0 {
         report.failed("everything", "nothing was compared");
     }
@@ -57,17 +68,23 @@ pub(crate) fn run(arguments: &ParityArguments, voice: Voice) -> anyhow::Result<E
     let rows = report.rows.iter().map(report::Row::cells);
     voice.rows(&report, &["group", "compared", "error", "limit", "ok", "note"], rows)?;
     if report.ok {
-        voice.say(format!("{} comparisons, all within their limits", report.made()));
+        let (made, Report { device, arithmetic, .. }) = (report.made(), &report);
+        voice.say(format!(
+            "{made} comparisons, computed in {arithmetic} on {device}, all within their limits"
+        ));
         return Ok(Exit::Ok);
     }
     voice.error(format!("{} comparisons fall short:\n  {}", short.len(), short.join("\n  ")));
     Ok(Exit::Failed)
 }
 
-fn compare(reference: &Reference, only: &[String], voice: Voice) -> Report {
-    let mut report = Report::new(&reference.manifest.config_name);
+fn compare(reference: &Reference, arguments: &ParityArguments, device: Device, voice: Voice) -> Report {
+    let ParityArguments { dtype, only, .. } = arguments;
+    let name = arguments.device.name();
+    let arithmetic = Arithmetic::new(*dtype, &name);
+    let mut report = Report::new(&reference.manifest, &name, arithmetic);
     report.begin("model");
-    let subject = match Subject::load(reference) {
+    let subject = match Subject::load(reference, device, dtype.of_model()) {
         Ok(subject) => subject,
         Err(error) => {
             report.failed("model/", format!("{error:#}"));

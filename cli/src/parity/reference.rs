@@ -26,6 +26,8 @@ pub(crate) struct Expected<T> {
     pub(crate) every: Vec<usize>,
     /// What is kept.
     pub(crate) array: Array<T>,
+    /// "FILE.TENSOR", by which the manifest tells the reference's own rounding.
+    pub(crate) quantity: String,
 }
 
 impl<T> Expected<T> {
@@ -129,6 +131,7 @@ impl Reference {
             every: vec![1; 3],
             array: Array::new(full_shape.clone(), values)?,
             full_shape,
+            quantity: name.to_owned(),
         }))
     }
 }
@@ -187,10 +190,12 @@ impl<'a> RefFile<'a> {
                 described.dtype
             );
         };
+        let file_name = self.path.file_stem().unwrap_or_default().to_string_lossy();
         Ok(Found::Here(Expected {
             full_shape: described.shape.clone(),
             every,
             array: Array::new(shape, values)?,
+            quantity: format!("{file_name}.{name}"),
         }))
     }
 

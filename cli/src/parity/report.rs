@@ -1,8 +1,12 @@
 //! What was compared, how far it is from the reference, and whether that is near enough.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::limits::{self, Limit};
+use super::arithmetic::Arithmetic;
+use super::limits::{self, Limit, Limits};
+use super::manifest::Manifest;
 use super::reference::{Expected, Found};
 use super::values::{Array, relative_l2, unequal, unequal_bits};
 
@@ -32,17 +36,42 @@ pub(crate) struct Row {
 pub(crate) struct Report {
     /// The folder's name in its manifest.
     pub(crate) folder: String,
+    /// The device that computed.
+    pub(crate) device: String,
+    /// How its numbers were rounded, which the limits go by.
+    pub(crate) arithmetic: Arithmetic,
     /// Whether every comparison is within its limit.
     pub(crate) ok: bool,
     /// The comparisons in the order of the groups.
     pub(crate) rows: Vec<Row>,
     #[serde(skip)]
     group: &'static str,
+    /// How far the reference is from itself, by "FILE.TENSOR".
+    #[serde(skip)]
+    rounding: BTreeMap<String, f64>,
 }
 
 impl Report {
-    pub(crate) fn new(folder: &str) -> Self {
-        Self { folder: folder.to_owned(), ok: true, rows: Vec::new(), group: "" }
+    pub(crate) fn new(manifest: &Manifest, device: &str, arithmetic: Arithmetic) -> Self {
+        Self {
+            folder: manifest.config_name.clone(),
+            device: device.to_owned(),
+            arithmetic,
+            ok: true,
+            rows: Vec::new(),
+            group: "",
+            rounding: manifest.rounding(arithmetic).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// What errors may be in this arithmetic.
+    pub(crate) fn limits(&self) -> &'static Limits {
+        self.arithmetic.limits()
+    }
+
+    /// The limit of a quantity, "FILE.TENSOR": the usual one, unless the reference's own rounding raises it.
+    pub(crate) fn limit(&self, quantity: &str, usual: f64) -> Limit {
+        Limit::new(usual, self.rounding.get(quantity).copied(), self.limits().roundings)
     }
 
     /// The group that the next comparisons belong to.
@@ -71,15 +100,19 @@ impl Report {
         self.push(compared.into(), None, None, false, why.into());
     }
 
-    /// Compares a whole tensor by relative L2.
+    /// Compares a whole tensor by relative L2. The usual limit is raised where the reference's own rounding is large.
     pub(crate) fn tensor(
         &mut self,
         compared: impl Into<String>,
         found: &Array<f32>,
         expected: Found<f32>,
-        limit: impl Into<Limit>,
+        usual: f64,
     ) {
         let compared = compared.into();
+        let limit = match &expected {
+            Found::Here(expected) => self.limit(&expected.quantity, usual),
+            Found::LeftOut(_) => usual.into(),
+        };
         if let Some((found, expected)) = self.alike(&compared, found, expected) {
             self.measured(compared, relative_l2(&found.values, &expected.values), limit);
         }
@@ -110,7 +143,7 @@ impl Report {
     ) -> Option<(Array<T>, Array<T>)> {
         match expected {
             Found::LeftOut(why) => self.absent(compared, why),
-            Found::Here(Expected { full_shape, every, array }) => {
+            Found::Here(Expected { full_shape, every, array, .. }) => {
                 if found.shape != full_shape {
                     self.failed(
                         compared,
@@ -173,14 +206,31 @@ impl Row {
 mod tests {
     use super::*;
 
+    fn empty() -> Report {
+        in_arithmetic(Arithmetic::F32)
+    }
+
+    fn in_arithmetic(arithmetic: Arithmetic) -> Report {
+        let manifest = r#"{"generation": {"prompt": "", "negative": "", "seed": 0, "ti_prompt": "", "train_seed": 0,
+            "guidance_scale": 1.0, "height": 8, "width": 8}, "ti": {"K": 1, "batch": 1, "steps": 1, "lr": 0.1,
+            "adam": {"beta1": 0.9, "beta2": 0.9, "eps": 1e-8}, "l2_for_none": ""}, "files": {},
+            "rounding": {"unet.out": 1e-6}, "coarse": {"bf16": {"unet.out": 0.04}}}"#;
+        Report::new(&serde_json::from_str(manifest).unwrap(), "cpu", arithmetic)
+    }
+
     fn here(shape: &[usize], every: &[usize], values: Vec<f32>) -> Found<f32> {
         let array = Array::new(super::super::values::strided_shape(shape, every), values).unwrap();
-        Found::Here(Expected { full_shape: shape.to_vec(), every: every.to_vec(), array })
+        Found::Here(Expected {
+            full_shape: shape.to_vec(),
+            every: every.to_vec(),
+            array,
+            quantity: "unet.out".to_owned(),
+        })
     }
 
     #[test]
     fn one_row_over_its_limit_fails_the_whole() {
-        let mut report = Report::new("x");
+        let mut report = empty();
         report.begin("unet");
         let found = Array::new([2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap();
         report.tensor("out", &found, here(&[2, 2], &[2, 1], vec![1.0, 2.0]), 1e-4);
@@ -193,10 +243,10 @@ mod tests {
 
     #[test]
     fn a_raised_limit_says_so_in_the_table_and_in_json() {
-        let mut report = Report::new("x");
+        let mut report = empty();
         report.measured("usual", 1.5e-4, 1e-4);
-        report.measured("raised", 1.5e-4, Limit::new(1e-4, Some(5e-5)));
-        report.measured("still over", 2.1e-4, Limit::new(1e-4, Some(5e-5)));
+        report.measured("raised", 1.5e-4, Limit::new(1e-4, Some(5e-5), 4.0));
+        report.measured("still over", 2.1e-4, Limit::new(1e-4, Some(5e-5), 4.0));
         assert_eq!(report.rows.iter().map(|row| row.ok).collect::<Vec<_>>(), [false, true, false]);
         let told = "limit is 4 x the reference's own rounding, usually 1e-4";
         assert_eq!(report.rows[1].cells()[3..], ["2.0e-4", "ok", told]);
@@ -207,8 +257,22 @@ mod tests {
     }
 
     #[test]
+    fn each_arithmetic_has_limits_of_its_own_and_the_references_rounding_in_it() {
+        let found = Array::new([1], vec![1.05]).unwrap();
+        for (arithmetic, limit) in
+            [(Arithmetic::F32, 1e-4), (Arithmetic::Tf32, 1e-3), (Arithmetic::Bf16, 3.0 * 0.04)]
+        {
+            let mut report = in_arithmetic(arithmetic);
+            let usual = report.limits().pass;
+            report.tensor("out", &found, here(&[1], &[1], vec![1.0]), usual);
+            assert!((report.rows[0].limit.unwrap() - limit).abs() < 1e-12, "{:?}", report.rows[0]);
+            assert_eq!(report.ok, arithmetic == Arithmetic::Bf16);
+        }
+    }
+
+    #[test]
     fn a_wrong_shape_or_no_number_fails() {
-        let mut report = Report::new("x");
+        let mut report = empty();
         let found = Array::new([2], vec![f32::NAN, 0.0]).unwrap();
         report.tensor("nan", &found, here(&[2], &[1], vec![0.0, 0.0]), 1e-4);
         report.tensor("shape", &found, here(&[3], &[1], vec![0.0; 3]), 1e-4);

@@ -19,9 +19,8 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Loads the model in f32 on the CPU; only tokenizer and schedule where the weights are left out.
-    pub(crate) fn load(reference: &Reference) -> anyhow::Result<Self> {
-        let device = Device::flex();
+    /// Loads the model onto a device in `dtype`; only tokenizer and schedule where the weights are left out.
+    pub(crate) fn load(reference: &Reference, device: Device, dtype: FloatDType) -> anyhow::Result<Self> {
         let path = reference.model();
         if !reference.manifest.has_weights() {
             return Ok(Self {
@@ -32,7 +31,7 @@ impl Subject {
             });
         }
         let folder = ModelFolder::open(&path)?;
-        let model = StableDiffusion::load(&folder, &device, FloatDType::F32)
+        let model = StableDiffusion::load(&folder, &device, dtype)
             .with_context(|| format!("cannot load the model of {}", path.display()))?;
         Ok(Self {
             device,

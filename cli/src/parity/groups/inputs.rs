@@ -1,6 +1,5 @@
 //! What a generation starts from: ids and contexts of prompt and negative prompt.
 
-use crate::parity::limits;
 use crate::parity::reference::Reference;
 use crate::parity::report::Report;
 use crate::parity::subject::Subject;
@@ -19,7 +18,7 @@ pub(crate) fn check(reference: &Reference, subject: &Subject, report: &mut Repor
         match subject.model() {
             Some(model) => {
                 let context = model.text_encoder.forward(model.text_encoder.embed(&[ids], None)?);
-                report.tensor(name, &Array::read(context)?, file.expected(name)?, limits::TEXT);
+                report.tensor(name, &Array::read(context)?, file.expected(name)?, report.limits().text);
             }
             None => report.absent(name, "the weights are left out of this folder"),
         }

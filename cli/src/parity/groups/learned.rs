@@ -54,13 +54,13 @@ pub(crate) fn check(reference: &Reference, subject: &Subject, report: &mut Repor
     let context = PromptContext::new(model, &options)?;
     let rows = context.hidden_states.dims()[0];
     let cond = context.hidden_states.clone().narrow(0, rows - 1, 1);
-    report.tensor("cond", &Array::read(cond)?, file.expected("cond")?, limits::TEXT);
+    report.tensor("cond", &Array::read(cond)?, file.expected("cond")?, report.limits().text);
     let mut drawing = TextToImage::with_context(model, options, context)?;
     while !drawing.is_drawn() {
         drawing.step()?;
     }
     let latents = Array::read(drawing.latents())?;
-    report.tensor("latents_final", &latents, file.expected("latents_final")?, limits::TRAJECTORY);
+    report.tensor("latents_final", &latents, file.expected("latents_final")?, report.limits().trajectory);
     trajectories::finished(reference, &file, drawing, "ti_ddim", report)
 }
 

@@ -1,6 +1,7 @@
 //! One file a group of tensors.
 
 mod backward;
+mod coarse_training;
 mod files;
 mod inputs;
 mod learned;

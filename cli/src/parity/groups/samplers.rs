@@ -4,7 +4,7 @@
 
 use likeness_diffusion::samplers::{Sampler, SamplerKind};
 
-use crate::parity::limits;
+use crate::parity::limits::Limits;
 use crate::parity::reference::{Expected, Found, RefFile, Reference};
 use crate::parity::report::Report;
 use crate::parity::subject::Subject;
@@ -65,7 +65,7 @@ fn walk(
     report.measured(
         format!("{}, the furthest of {} calls", sampler.kind(), sampler.calls()),
         furthest,
-        limits::TRAJECTORY,
+        Limits::F32.trajectory,
     );
     Ok(())
 }

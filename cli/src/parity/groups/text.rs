@@ -1,6 +1,5 @@
 //! The text encoder, from the reference's ids.
 
-use crate::parity::limits;
 use crate::parity::reference::{Found, Reference};
 use crate::parity::report::Report;
 use crate::parity::subject::Subject;
@@ -25,16 +24,21 @@ pub(crate) fn check(reference: &Reference, subject: &Subject, report: &mut Repor
     } else {
         0
     };
-    report.tensor("last_hidden_state", &states.slice(0, kept)?, expected, limits::TEXT);
+    report.tensor("last_hidden_state", &states.slice(0, kept)?, expected, report.limits().text);
     let sum = over_positions(&states, |value| value)?;
-    report.tensor("last_hidden_state_sum", &sum, file.expected("last_hidden_state_sum")?, limits::TEXT);
+    report.tensor(
+        "last_hidden_state_sum",
+        &sum,
+        file.expected("last_hidden_state_sum")?,
+        report.limits().text,
+    );
     let positions = states.shape.get(1).copied().unwrap_or(1).max(1) as f64;
     let mean = over_positions(&states, |value| value.abs() / positions)?;
     report.tensor(
         "last_hidden_state_absmean",
         &mean,
         file.expected("last_hidden_state_absmean")?,
-        limits::TEXT,
+        report.limits().text,
     );
 
     let hidden: Vec<&str> = file.names().filter(|name| name.starts_with("hidden_")).collect();
@@ -56,7 +60,7 @@ pub(crate) fn check(reference: &Reference, subject: &Subject, report: &mut Repor
         let states = encoder.hidden_states(encoder.embed(ids, None)?);
         let layer = name.trim_start_matches("hidden_").parse::<usize>().ok();
         match layer.and_then(|layer| states.into_iter().nth(layer)) {
-            Some(state) => report.tensor(name, &Array::read(state)?, expected, limits::TEXT),
+            Some(state) => report.tensor(name, &Array::read(state)?, expected, report.limits().text),
             None => report.failed(name, "this text encoder has no such layer"),
         }
     }

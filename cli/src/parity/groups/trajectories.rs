@@ -1,13 +1,13 @@
 //! Whole generations by every sampler, along the way that `likeness generate` takes.
 
 use anyhow::Context;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 use likeness_diffusion::samplers::{Sampler, SamplerKind};
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_worker::generation::{GenerationOptions, PromptContext, TextToImage};
 
 use super::unet::column;
-use crate::parity::limits::{self, Limit};
+use crate::parity::limits::PictureLimit;
 use crate::parity::reference::{Found, RefFile, Reference};
 use crate::parity::report::Report;
 use crate::parity::subject::Subject;
@@ -72,10 +72,10 @@ fn trajectory(
     }
     let rows = |count: usize| [&[count], &shape[1..]].concat();
     let latents = Array::new(rows(latents_index.len()), latents)?;
-    let limit = |tensor: &str| reference.manifest.limit(&format!("{kind}.{tensor}"), limits::TRAJECTORY);
-    report.tensor(format!("{kind} latents"), &latents, file.expected("latents")?, limit("latents"));
+    let usual = report.limits().trajectory;
+    report.tensor(format!("{kind} latents"), &latents, file.expected("latents")?, usual);
     let guided = Array::new(rows(guided_index.len()), guided)?;
-    report.tensor(format!("{kind} guided"), &guided, file.expected("guided")?, limit("guided"));
+    report.tensor(format!("{kind} guided"), &guided, file.expected("guided")?, usual);
     finished(reference, file, drawing, &kind.to_string(), report)
 }
 
@@ -89,20 +89,19 @@ pub(super) fn finished(
 ) -> anyhow::Result<()> {
     let image = Array::read(drawing.decode()?)?;
     if file.names().any(|tensor| tensor == "image") {
-        let limit = reference.manifest.limit(&format!("{name}.image"), limits::TRAJECTORY);
-        report.tensor(format!("{name} image"), &image, file.expected("image")?, limit);
+        report.tensor(format!("{name} image"), &image, file.expected("image")?, report.limits().trajectory);
     }
     let picture = drawing.finish()?;
     let shape = vec![picture.height as usize, picture.width as usize, 3];
     let bytes = Array::new(shape, picture.pixels.iter().map(|byte| i64::from(*byte)).collect())?;
     let file_name = format!("{name}.png");
-    let share = reference.manifest.limit(&format!("{name}.png share"), limits::PNG_SHARE);
-    pixels(&format!("ref/{file_name}"), &bytes, reference.picture(&file_name)?, share, report);
-    pixels(&format!("{name} png"), &bytes, file.expected("png")?, share, report);
+    pixels(name, &format!("ref/{file_name}"), &bytes, reference.picture(&file_name)?, report);
+    pixels(name, &format!("{name} png"), &bytes, file.expected("png")?, report);
     Ok(())
 }
 
-fn pixels(name: &str, found: &Array<i64>, expected: Found<i64>, most: Limit, report: &mut Report) {
+/// The bytes of a picture of this `drawing`, under the `name` of where the reference has it.
+fn pixels(drawing: &str, name: &str, found: &Array<i64>, expected: Found<i64>, report: &mut Report) {
     let expected = match expected {
         Found::Here(expected)
             if expected.full_shape == found.shape && expected.array.shape == found.shape =>
@@ -117,11 +116,22 @@ fn pixels(name: &str, found: &Array<i64>, expected: Found<i64>, most: Limit, rep
         }
         Found::LeftOut(why) => return report.absent(name, why),
     };
-    let pairs = found.values.iter().zip(&expected.values);
-    let largest = pairs.map(|(byte, reference)| (byte - reference).abs()).max().unwrap_or(0);
-    let share = unequal(&found.values, &expected.values) as f64 / found.values.len().max(1) as f64;
-    report.measured(format!("{name}, largest difference"), largest as f64, limits::PNG_DIFFERENCE);
-    report.measured(format!("{name}, share of bytes that differ"), share, most);
+    let (count, pairs) = (found.values.len().max(1) as f64, found.values.iter().zip(&expected.values));
+    let differences: Vec<i64> = pairs.map(|(byte, reference)| (byte - reference).abs()).collect();
+    match report.limits().picture {
+        PictureLimit::Bytes { difference, share } => {
+            let largest = differences.iter().max().copied().unwrap_or(0);
+            report.measured(format!("{name}, largest difference"), largest as f64, difference);
+            let limit = report.limit(&format!("{drawing}.png share"), share);
+            let differ = unequal(&found.values, &expected.values) as f64 / count;
+            report.measured(format!("{name}, share of bytes that differ"), differ, limit);
+        }
+        PictureLimit::Mean(usual) => {
+            let limit = report.limit(&format!("{drawing}.png mean"), usual);
+            let mean = differences.iter().sum::<i64>() as f64 / count;
+            report.measured(format!("{name}, mean difference"), mean, limit);
+        }
+    }
 }
 
 /// The network under guidance, as the reference writes it down.
@@ -137,7 +147,8 @@ impl Network<'_> {
     fn guided(&self, input: Tensor<4>, timestep: f32) -> anyhow::Result<Array<f32>> {
         let pair = Tensor::cat(vec![input.clone(), input], 0);
         let times = column(vec![timestep; 2], &self.subject.device);
-        let out = self.model.unet.forward(pair, times, self.context.hidden_states.clone());
+        let out =
+            self.model.unet.forward(pair, times, self.context.hidden_states.clone()).cast(FloatDType::F32);
         let (low, high) = (out.clone().narrow(0, 0, 1), out.narrow(0, 1, 1));
         Array::read(low.clone() + (high - low) * self.guidance)
     }

@@ -4,7 +4,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_diffusion::unet::Taps;
 
-use crate::parity::limits;
 use crate::parity::reference::{Found, RefFile, Reference};
 use crate::parity::report::Report;
 use crate::parity::subject::Subject;
@@ -30,12 +29,12 @@ pub(crate) fn check(reference: &Reference, subject: &Subject, report: &mut Repor
         "out_batch",
         &forward(&sample, times, &context)?,
         file.expected("out_batch")?,
-        limits::PASS,
+        report.limits().pass,
     );
     let narrow: Array<f32> = file.input("sample_nonsquare")?;
     let times = floats(&file.input::<i64>("timestep_nonsquare")?.values);
     let out = forward(&narrow, times, &context.slice(0, narrow.rows())?)?;
-    report.tensor("out_nonsquare", &out, file.expected("out_nonsquare")?, limits::PASS);
+    report.tensor("out_nonsquare", &out, file.expected("out_nonsquare")?, report.limits().pass);
     inside(&file, model, &sample, &context, device, report)
 }
 
@@ -56,7 +55,7 @@ fn each_timestep(
         out.extend(forward(sample, vec![time; sample.rows()], context)?.values);
     }
     let shape = [vec![times.rows()], sample.shape.clone()].concat();
-    report.tensor("out", &Array::new(shape, out)?, file.expected("out")?, limits::PASS);
+    report.tensor("out", &Array::new(shape, out)?, file.expected("out")?, report.limits().pass);
     Ok(())
 }
 
@@ -101,7 +100,7 @@ fn inside(
                     name,
                     &Array::new(activation.shape().to_vec(), values)?,
                     expected,
-                    limits::PASS,
+                    report.limits().pass,
                 );
             }
             None => report.failed(name, format!("the UNet shows no activation of {module}")),

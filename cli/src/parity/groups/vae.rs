@@ -1,10 +1,9 @@
 //! The autoencoder, both ways, on pictures of two shapes.
 
 use anyhow::Context;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
-use crate::parity::limits;
 use crate::parity::reference::{Expected, Found, RefFile, Reference};
 use crate::parity::report::Report;
 use crate::parity::subject::Subject;
@@ -22,7 +21,7 @@ pub(crate) fn check(reference: &Reference, subject: &Subject, report: &mut Repor
         let latents = file.input::<f32>(&format!("decode_in{suffix}"))?.tensor::<4>(&subject.device)?;
         let image = Array::read(model.vae.decode(latents / model.vae.scaling_factor()))?;
         let name = format!("decode_out{suffix}");
-        report.tensor(&name, &image, file.expected(&name)?, limits::PASS);
+        report.tensor(&name, &image, file.expected(&name)?, report.limits().pass);
     }
     Ok(())
 }
@@ -60,16 +59,17 @@ fn encode(
     let images = network_input(pictures)?;
     let moments = model.vae.encode(images.tensor::<4>(device)?);
     let (mean, logvar) = (Array::read(moments.mean.clone())?, Array::read(moments.logvar.clone())?);
-    report.tensor("mean", &mean, first_rows(file.expected("mean")?, count)?, limits::PASS);
-    report.tensor("logvar", &logvar, first_rows(file.expected("logvar")?, count)?, limits::PASS);
+    report.tensor("mean", &mean, first_rows(file.expected("mean")?, count)?, report.limits().pass);
+    report.tensor("logvar", &logvar, first_rows(file.expected("logvar")?, count)?, report.limits().pass);
     if let Some(eps) = file.optional_input::<f32>("sample_eps")? {
         let eps = eps.slice(0, count)?.tensor::<4>(device)?;
-        let latents = (moments.mean + (moments.logvar * 0.5).exp() * eps) * model.vae.scaling_factor();
+        let (mean, logvar) = (moments.mean.cast(FloatDType::F32), moments.logvar.cast(FloatDType::F32));
+        let latents = (mean + (logvar * 0.5).exp() * eps) * model.vae.scaling_factor();
         report.tensor(
             "latents",
             &Array::read(latents)?,
             first_rows(file.expected("latents")?, count)?,
-            limits::PASS,
+            report.limits().pass,
         );
     }
 
@@ -84,12 +84,12 @@ fn encode(
     let first: Tensor<4> = images.slice(0, 1)?.tensor(device)?;
     let crop = first.narrow(2, 0, height * factor).narrow(3, 0, width * factor);
     let moments = model.vae.encode(crop);
-    report.tensor("mean_nonsquare", &Array::read(moments.mean)?, Found::Here(narrow), limits::PASS);
+    report.tensor("mean_nonsquare", &Array::read(moments.mean)?, Found::Here(narrow), report.limits().pass);
     report.tensor(
         "logvar_nonsquare",
         &Array::read(moments.logvar)?,
         file.expected("logvar_nonsquare")?,
-        limits::PASS,
+        report.limits().pass,
     );
     Ok(())
 }
@@ -111,10 +111,10 @@ fn network_input(pictures: &Array<i64>) -> anyhow::Result<Array<f32>> {
 /// The first rows of what the reference has.
 fn first_rows<T: Copy>(found: Found<T>, count: usize) -> anyhow::Result<Found<T>> {
     found.map(|expected| {
-        let Expected { mut full_shape, every, array } = expected;
+        let Expected { mut full_shape, every, array, quantity } = expected;
         let first = full_shape.first_mut().context("a tensor without axes")?;
         *first = count.min(*first);
         let kept = first.div_ceil(every.first().copied().unwrap_or(1));
-        Ok(Expected { array: array.slice(0, kept)?, full_shape, every })
+        Ok(Expected { array: array.slice(0, kept)?, full_shape, every, quantity })
     })
 }
