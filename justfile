@@ -53,6 +53,11 @@ bench-fleet *ARGS:
     cargo build --release --locked -p likeness-coordinator --bin likeness-coordinator --example bench_fleet
     ${CARGO_TARGET_DIR:-target}/release/examples/bench_fleet --coordinator ${CARGO_TARGET_DIR:-target}/release/likeness-coordinator {{ARGS}}
 
+# Memory of a training pass with activations kept and worked out twice: ROWS rows of SIDE x SIDE latents.
+bench-checkpointing MODEL="models/pocket" ROWS="8" SIDE="32":
+    cargo build --release --locked --example bench_checkpointing
+    ${CARGO_TARGET_DIR:-target}/release/examples/bench_checkpointing {{MODEL}} {{ROWS}} {{SIDE}}
+
 # The engine on the pocket model: users batched against one after another, a generation among inversions, a turn's cost, growth.
 bench-engine *ARGS:
     cargo build --release --locked --example bench_engine

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, demo, generate, invert, people, queue, task, up, worker};
+use crate::commands::{bench, completions, demo, devices, generate, invert, people, queue, task, up, worker};
 use crate::output::Format;
 use crate::parity;
 
@@ -106,8 +106,12 @@ pub(crate) enum Command {
     Worker(worker::WorkerCommand),
     /// Show who waits, with which share of the GPU time.
     Queue(queue::QueueArguments),
+    /// List what this machine and this build can compute on, and what stands in the way of its NVIDIA cards.
+    Devices(devices::DevicesArguments),
     /// Hold the model against a folder of reference values.
     Parity(parity::ParityArguments),
+    /// Measure what a device takes for the work on a model.
+    Bench(Box<bench::BenchArguments>),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArguments),
 }

@@ -1,5 +1,5 @@
 //! `likeness`: the command line of the fleet. `up` and `demo` run a whole fleet in this process; the other commands
-//! are clients of one, but for `generate --model DIR` and `parity DIR`, which work on a model folder alone.
+//! are clients of one, but for `generate --model DIR`, `parity DIR` and `bench`, which work on a model alone.
 //!
 //! stdout is data, stderr is talk; exit codes are documented in `docs/cli.md`.
 
@@ -17,6 +17,7 @@ mod views;
 mod whole_file;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 
@@ -29,13 +30,14 @@ use crate::exit::Exit;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let started = Instant::now();
     let arguments = Arguments::parse();
     let voice = output::Voice::new(arguments.global.output, arguments.global.quiet);
     if let Err(error) = logging::start(arguments.global.quiet, arguments.global.verbose) {
         voice.error(error);
         return Exit::Usage.into();
     }
-    match commands::run(arguments) {
+    match commands::run(arguments, started) {
         Ok(exit) => exit.into(),
         Err(error) if exit::is_broken_pipe(&error) => Exit::Ok.into(),
         Err(error) => {

@@ -52,8 +52,16 @@ impl Ended {
 /// # Panics
 /// Where it cannot be started or takes more than ten minutes.
 pub fn likeness<A: AsRef<OsStr>>(arguments: &[A]) -> Ended {
+    likeness_in(&[], arguments)
+}
+
+/// The same in an environment with these variables.
+///
+/// # Panics
+/// As [`likeness`].
+pub fn likeness_in<A: AsRef<OsStr>>(variables: &[(&str, &str)], arguments: &[A]) -> Ended {
     let mut command = command();
-    command.args(arguments);
+    command.args(arguments).envs(variables.iter().copied());
     let output = assert_cmd::Command::from_std(command)
         .timeout(COMMAND_TIMEOUT)
         .output()

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use likeness_hub::{ModelSource, SourceError};
 use likeness_shared::client::{ClientConfig, ClientError};
 use likeness_shared::ids::WorkerId;
 use likeness_shared::redis_address::RedisAddress;
 use likeness_shared::telemetry::LogConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::device::{DeviceChoice, DeviceError};
-use crate::engine::EngineOptions;
+use crate::device::{DeviceError, Devices, kernel_cache};
+use crate::engine::{ActivationCheckpointing, EngineOptions};
 use crate::simulated::{SimulatedConfig, SimulatedConfigError};
 
 /// Everything that a worker can be told.
@@ -23,14 +24,23 @@ pub struct WorkerConfig {
     pub coordinators: Vec<String>,
     /// This worker's name in the fleet; empty = host name and random letters.
     pub worker_id: String,
-    /// The models to load: name and folder (the layout of the diffusers library).
-    pub models: BTreeMap<String, PathBuf>,
+    /// The models to load, by name: a folder in the layout of the diffusers library, "owner/name@revision" of a model hub, or a table
+    /// with `source`, `revision`, `digest` (the one that the model must have) and `variant` ("full" or "fp16").
+    pub models: BTreeMap<String, ModelSource>,
+    /// Folder for models of a hub; nothing = where the hub's own programs keep theirs (`HF_HUB_CACHE`, `HF_HOME`).
+    pub model_cache: Option<PathBuf>,
+    /// Dial no hub: models have to be here. `HF_HUB_OFFLINE=1` does the same.
+    pub offline: bool,
     /// The model of tasks that name none; empty = the only one, or the first by name.
     pub default_model: String,
     /// Tasks that may be live at once, 1..=64, at most: the engine takes fewer where they would fill its passes.
     pub slots: u32,
-    /// "auto", "cpu" or "cuda:0"; "simulated" computes nothing and is for load tests alone.
-    pub device: DeviceChoice,
+    /// "auto", "cpu", "cuda:0", "cuda:all", or several separated by commas, each of which gets a worker process of its own; "auto" is
+    /// every NVIDIA card that there is, else the CPU. "simulated" computes nothing and is for load tests alone.
+    pub device: Devices,
+    /// Folder for compiled and tuned kernels of cards, which the next start takes from there; empty = keep none, nothing =
+    /// `likeness/kernels` in the user's folder for caches.
+    pub kernel_cache: Option<PathBuf>,
     /// For the connection to stand.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
@@ -54,6 +64,9 @@ pub struct WorkerConfig {
     /// A pass through the model is not filled beyond this, so that cancels and generations never wait longer.
     #[serde(with = "humantime_serde")]
     pub longest_pass: Duration,
+    /// "auto", "always" or "never": whether training works the UNet's activations out twice, for a fraction of the memory and half as
+    /// much time again. "auto" begins with it where the device has not the memory for a single row otherwise.
+    pub activation_checkpointing: ActivationCheckpointing,
     /// Where to write series (loss, speed, load): the address of the fleet's Redis, as its coordinators have it, with a
     /// user who may write there. Nothing = coordinators know only what beats report.
     pub metrics: Option<RedisAddress>,
@@ -72,9 +85,12 @@ impl Default for WorkerConfig {
             coordinators: vec!["http://127.0.0.1:7878".to_owned()],
             worker_id: String::new(),
             models: BTreeMap::new(),
+            model_cache: None,
+            offline: false,
             default_model: String::new(),
             slots: 8,
-            device: DeviceChoice::Auto,
+            device: Devices::default(),
+            kernel_cache: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
             most_backoff: Duration::from_secs(5),
@@ -83,6 +99,7 @@ impl Default for WorkerConfig {
             report_interval: engine.report_interval,
             drawing_share: engine.drawing_share,
             longest_pass: engine.longest_pass,
+            activation_checkpointing: ActivationCheckpointing::default(),
             metrics: None,
             fleet: "default".to_owned(),
             simulated: SimulatedConfig::default(),
@@ -109,8 +126,16 @@ pub enum ConfigError {
     #[error("coordinators: {0}")]
     Coordinator(#[source] ClientError),
     /// Nothing to compute with.
-    #[error("no model is configured: add one to [models] or give --model NAME=DIR")]
+    #[error("no model is configured: add one to [models] or give --model NAME=DIR or NAME=owner/name")]
     NoModels,
+    /// A model's source.
+    #[error("models.{name}: {source}")]
+    Model {
+        /// The model.
+        name: String,
+        /// What is wrong.
+        source: SourceError,
+    },
     /// The default names no model.
     #[error("default_model is {name:?}, but the models are {known}")]
     DefaultModel {
@@ -156,12 +181,15 @@ impl WorkerConfig {
         for address in &self.coordinators {
             ClientConfig::new(address.as_str()).addresses().map_err(ConfigError::Coordinator)?;
         }
-        let simulated = self.device == DeviceChoice::Simulated;
+        let simulated = self.device.are_simulated();
         if simulated && !self.models.is_empty() {
             return Err(DeviceError::NoModels.into());
         }
         if !simulated && self.models.is_empty() {
             return Err(ConfigError::NoModels);
+        }
+        for (name, source) in &self.models {
+            source.validate().map_err(|source| ConfigError::Model { name: name.clone(), source })?;
         }
         if !self.default_model.is_empty() && !self.models.contains_key(&self.default_model) {
             let known = self.models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -193,10 +221,16 @@ impl WorkerConfig {
         }
         if simulated {
             self.simulated.validate()?;
-        } else {
-            self.device.open()?;
+        }
+        if let Devices::One(device) = &self.device {
+            device.check_presence()?;
         }
         Ok(())
+    }
+
+    /// Where kernels are kept; `None` = nowhere.
+    pub fn kernel_folder(&self) -> Option<PathBuf> {
+        kernel_cache::folder(self.kernel_cache.as_deref())
     }
 
     /// How the engine shares the device.
@@ -205,17 +239,25 @@ impl WorkerConfig {
         EngineOptions { report_interval, drawing_share, longest_pass }
     }
 
-    /// Name and folder of each model, the default one first.
+    /// Name and folder of each model, the default one first, once all of them are here.
     pub fn models_default_first(&self) -> Vec<(String, PathBuf)> {
-        let mut models: Vec<_> = self.models.clone().into_iter().collect();
+        let model = |(name, source): (&String, &ModelSource)| (name.clone(), PathBuf::from(&source.source));
+        let mut models: Vec<_> = self.models.iter().map(model).collect();
         models.sort_by_key(|(name, _)| *name != self.default_model);
         models
+    }
+
+    /// The digests that models must have, by name.
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        let digest = |(name, source): (&String, &ModelSource)| Some((name.clone(), source.digest.clone()?));
+        self.models.iter().filter_map(digest).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::DeviceChoice;
 
     fn read(text: &str) -> Result<WorkerConfig, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
@@ -232,7 +274,11 @@ mod tests {
         config.validate().unwrap();
         assert_eq!((config.slots, config.drain_grace), (4, Duration::from_secs(3)));
         assert_eq!(config.models_default_first()[0].0, "b");
+        let several = read("device = \"cuda:0,cuda:1\"\nkernel_cache = \"\"\n").unwrap();
+        assert_eq!((several.device.to_string().as_str(), several.kernel_folder()), ("cuda:0,cuda:1", None));
         assert_eq!(config.request_timeout, WorkerConfig::default().request_timeout);
+        let checkpointing = read("activation_checkpointing = \"always\"").unwrap().activation_checkpointing;
+        assert_eq!(checkpointing, ActivationCheckpointing::Always);
     }
 
     #[test]
@@ -245,11 +291,31 @@ mod tests {
     }
 
     #[test]
+    fn a_model_is_a_text_or_a_table() {
+        let digest = "0f".repeat(32);
+        let text = format!(
+            "offline = true\nmodel_cache = \"/models\"\n[models]\na = \"models/a\"\nb = \"acme/b@v1\"\n[models.c]\n\
+             source = \"acme/c\"\nrevision = \"v2\"\ndigest = \"{digest}\"\nvariant = \"fp16\"\n"
+        );
+        let config = read(&text).unwrap();
+        config.validate().unwrap();
+        assert_eq!((config.models["b"].source.as_str(), config.offline), ("acme/b@v1", true));
+        assert_eq!(config.digests(), BTreeMap::from([("c".to_owned(), digest)]));
+        let error = |text: &str| read(text).unwrap_err().to_string();
+        assert!(error("[models.c]\nsource = \"acme/c\"\nrevison = \"v2\"\n").contains("revison"));
+        assert!(error("[models]\nc = 7\n").contains("owner/name@revision"));
+        let twice = read("[models.c]\nsource = \"acme/c@v1\"\nrevision = \"v2\"\n").unwrap();
+        assert!(twice.validate().unwrap_err().to_string().starts_with("models.c: "));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         assert!(read("slotz = 4").unwrap_err().to_string().contains("slotz"));
+        let checkpointing = read("activation_checkpointing = \"often\"").unwrap_err().to_string();
+        assert!(checkpointing.contains("\"often\" is not known: use \"auto\""), "{checkpointing}");
         assert!(read("device = \"tpu\"").unwrap_err().to_string().contains("\"tpu\" is not known"));
         assert!(matches!(WorkerConfig::default().validate(), Err(ConfigError::NoModels)));
-        let models = BTreeMap::from([("pocket".to_owned(), PathBuf::from("/p"))]);
+        let models = BTreeMap::from([("pocket".to_owned(), "/p".into())]);
         let good = || WorkerConfig { models: models.clone(), ..WorkerConfig::default() };
         good().validate().unwrap();
         let text = |config: WorkerConfig| config.validate().unwrap_err().to_string();
@@ -260,11 +326,11 @@ mod tests {
         assert!(text(WorkerConfig { worker_id: "a b".into(), ..good() }).starts_with("worker_id"));
         assert!(text(WorkerConfig { drain_grace: Duration::ZERO, ..good() }).starts_with("drain_grace"));
         assert!(text(WorkerConfig { drawing_share: 1.0, ..good() }).starts_with("drawing_share is 1"));
-        let simulated = WorkerConfig { device: DeviceChoice::Simulated, ..WorkerConfig::default() };
+        let simulated = WorkerConfig { device: DeviceChoice::Simulated.into(), ..WorkerConfig::default() };
         simulated.validate().unwrap();
-        let both = WorkerConfig { device: DeviceChoice::Simulated, ..good() };
+        let both = WorkerConfig { device: DeviceChoice::Simulated.into(), ..good() };
         assert!(text(both).contains("runs no models"));
-        let cuda = WorkerConfig { device: DeviceChoice::Cuda(0), ..good() };
-        assert!(text(cuda).contains("\"cuda:0\" is asked for"));
+        let cuda = WorkerConfig { device: DeviceChoice::Cuda(99).into(), ..good() };
+        assert!(text(cuda).contains("\"cuda:99\" is asked for"));
     }
 }

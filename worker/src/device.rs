@@ -3,15 +3,29 @@
 //! One OS thread loads the models and runs the engine: memory pools and streams are per thread, and nothing
 //! asynchronous ever waits for a kernel. burn panics on device faults, so the supervisor catches the thread's
 //! death, reports the attempts that were on it as lost, and starts a fresh thread with freshly loaded models.
-//! Three deaths within [`QUICK`] of one another end the worker: the device or a model is unusable.
+//! Three deaths within [`QUICK`] of one another end the worker: the device or a model is unusable. So does one that the driver will
+//! not forget: whoever started the worker starts it again.
 
+mod card;
 mod choice;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(not(feature = "cuda"))]
+#[path = "device/no_cuda.rs"]
+mod cuda;
+mod devices;
+mod host;
+pub mod kernel_cache;
+mod listing;
+mod room;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,9 +35,15 @@ use likeness_diffusion::stable_diffusion::StableDiffusion;
 use tokio::sync::mpsc;
 
 pub use choice::{DeviceChoice, DeviceError};
+pub use devices::Devices;
+pub use listing::{Listed, Listing};
+pub use trouble::{CudaTrouble, LEAST_CAPABILITY};
+
+pub(crate) use host::{memory_bytes, process_bytes, process_peak_bytes};
 
 use crate::engine::{
-    self, Attempt, Command, EngineOptions, Event, LiveAttempts, LoadedModel, Machine, Studio,
+    self, ActivationCheckpointing, Attempt, Command, EngineOptions, Event, LiveAttempts, LoadedModel,
+    Machine, Studio,
 };
 use crate::panics::panic_message;
 
@@ -31,6 +51,8 @@ use crate::panics::panic_message;
 pub const QUICK: Duration = Duration::from_secs(60);
 /// So many quick deaths end the worker.
 pub const MOST_QUICK_DEATHS: usize = 3;
+/// What a driver's fault that outlives the thread is called: only another process can use the card again.
+const POISONED: &str = "device is poisoned";
 /// Commands that may wait for the engine.
 const COMMAND_QUEUE: usize = 256;
 /// Events that may wait for the session.
@@ -63,6 +85,12 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    fn model(name: &str, folder: &Path, error: &dyn fmt::Display) -> Self {
+        Self::Model { name: name.to_owned(), folder: folder.to_owned(), reason: error.to_string() }
+    }
+}
+
 /// A loaded model, as the coordinator hears of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInventory {
@@ -79,6 +107,10 @@ pub struct ModelFolders {
     pub device: DeviceChoice,
     /// Name and folder of each model.
     pub models: Vec<(String, PathBuf)>,
+    /// When training works activations out again.
+    pub checkpointing: ActivationCheckpointing,
+    /// The digests that models must have, by name.
+    pub digests: BTreeMap<String, String>,
 }
 
 impl DeviceProgram for ModelFolders {
@@ -86,16 +118,29 @@ impl DeviceProgram for ModelFolders {
 
     fn load(&self) -> Result<(Studio, Vec<ModelInventory>), LoadError> {
         let (device, dtype) = self.device.open()?;
+        let card = match self.device.settled() {
+            DeviceChoice::Cuda(number) => Some(number),
+            _ => None,
+        };
+        if let Some(number) = card {
+            // what an earlier life of this thread has left
+            device.memory_cleanup();
+            room::check(number, &self.models)?;
+        }
         let mut models = Vec::with_capacity(self.models.len());
         for (name, folder) in &self.models {
-            let failed = |error: &dyn fmt::Display| LoadError::Model {
-                name: name.clone(),
-                folder: folder.clone(),
-                reason: error.to_string(),
-            };
+            let failed = |error: &dyn fmt::Display| LoadError::model(name, folder, error);
             let started = Instant::now();
             let opened = ModelFolder::open(folder).map_err(|error| failed(&error))?;
             let digest = opened.digest().map_err(|error| failed(&error))?;
+            if let Some(pinned) =
+                self.digests.get(name).filter(|pinned| !pinned.eq_ignore_ascii_case(&digest))
+            {
+                return Err(failed(&format_args!(
+                    "its digest is {digest}, and {pinned} is the one that it must have; fetch the pinned revision, or change the \
+                     configured digest where the new files are wanted"
+                )));
+            }
             let diffusion = StableDiffusion::load(&opened, &device, dtype).map_err(|error| failed(&error))?;
             let seconds = started.elapsed().as_secs_f64();
             tracing::info!(model = %name, digest = %digest, seconds, "model loaded");
@@ -105,7 +150,21 @@ impl DeviceProgram for ModelFolders {
             .iter()
             .map(|model| ModelInventory { name: model.name.clone(), digest: model.digest.clone() })
             .collect();
-        Ok((Studio::new(models), inventory))
+        let studio = Studio::new(models).with_checkpointing(self.checkpointing);
+        Ok((if let Some(number) = card { studio.on_card(number) } else { studio }, inventory))
+    }
+}
+
+/// Free and total bytes of a card, where the driver tells.
+pub(crate) fn card_memory(number: u32) -> Option<(u64, u64)> {
+    cuda::facts(number).ok().map(|card| (card.free, card.memory))
+}
+
+/// Bytes of the device's memory that are in use: of a card's by anybody, of the machine's by this process.
+pub(crate) fn memory_used(device: DeviceChoice) -> Option<u64> {
+    match device.settled() {
+        DeviceChoice::Cuda(number) => card_memory(number).map(|(free, all)| all.saturating_sub(free)),
+        _ => process_bytes(),
     }
 }
 
@@ -213,6 +272,10 @@ fn supervise<P: DeviceProgram>(
         let lost = DeviceEvent::Lost { attempts: live.take(), reason: reason.clone() };
         if events.blocking_send(lost).is_err() {
             return;
+        }
+        if reason.to_lowercase().contains(POISONED) {
+            let reason = format!("only a fresh process can use it again: {reason}");
+            return report_death(&events, reason);
         }
         if deaths.len() >= MOST_QUICK_DEATHS {
             let seconds = QUICK.as_secs();

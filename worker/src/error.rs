@@ -1,5 +1,7 @@
 //! Why a worker stops by itself.
 
+use likeness_hub::HubError;
+
 use crate::config::ConfigError;
 
 /// Why a worker stopped by itself.
@@ -8,6 +10,14 @@ pub enum WorkerError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A model cannot be had.
+    #[error("model {name:?}: {source}")]
+    Model {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: Box<HubError>,
+    },
     /// The device or a model cannot be used.
     #[error("the device cannot be used: {0}")]
     Device(String),

@@ -2,9 +2,10 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::WorkerConfig;
-use crate::device::{DeviceChoice, DeviceEvent, DeviceHandle, ModelFolders};
+use crate::config::{ConfigError, WorkerConfig};
+use crate::device::{DeviceChoice, DeviceEvent, DeviceHandle, ModelFolders, kernel_cache};
 use crate::error::WorkerError;
+use crate::models;
 use crate::session::Session;
 use crate::simulated::SimulatedDevice;
 
@@ -13,10 +14,11 @@ use crate::simulated::SimulatedDevice;
 pub struct Worker;
 
 impl Worker {
-    /// Loads the models, dials a coordinator and serves it until `shutdown`; then hands its tasks back and
-    /// returns within the configured grace. A coordinator that is away is waited for.
+    /// Fetches models that are not here, loads all of them, dials a coordinator and serves it until `shutdown`; then hands its tasks
+    /// back and returns within the configured grace. A coordinator that is away is waited for. It computes on one device.
     pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
         config.validate()?;
+        let Some(config) = models::bring_here(config, &shutdown).await? else { return Ok(()) };
         let mut device = start_device(&config)?;
         let first = tokio::select! {
             event = device.events.recv() => event,
@@ -35,14 +37,19 @@ impl Worker {
     }
 }
 
-fn start_device(config: &WorkerConfig) -> std::io::Result<DeviceHandle> {
-    match config.device {
-        DeviceChoice::Simulated => {
-            DeviceHandle::start(SimulatedDevice::new(config.simulated.clone()), config.engine_options())
-        }
-        device @ (DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Cuda(_)) => {
-            let folders = ModelFolders { device, models: config.models_default_first() };
-            DeviceHandle::start(folders, config.engine_options())
-        }
+fn start_device(config: &WorkerConfig) -> Result<DeviceHandle, WorkerError> {
+    let device = config.device.single().map_err(ConfigError::from)?;
+    if device == DeviceChoice::Simulated {
+        let simulated = SimulatedDevice::new(config.simulated.clone());
+        return Ok(DeviceHandle::start(simulated, config.engine_options())?);
     }
+    kernel_cache::prepare(device, config.kernel_folder().as_deref())
+        .map_err(|error| WorkerError::Device(error.to_string()))?;
+    let folders = ModelFolders {
+        device,
+        models: config.models_default_first(),
+        digests: config.digests(),
+        checkpointing: config.activation_checkpointing,
+    };
+    Ok(DeviceHandle::start(folders, config.engine_options())?)
 }

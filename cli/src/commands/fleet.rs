@@ -92,7 +92,7 @@ fn worker_config(coordinator: SocketAddr, models: Vec<(String, PathBuf)>, slots:
     WorkerConfig {
         coordinators: vec![format!("http://{coordinator}")],
         default_model: models.first().map(|(name, _)| name.clone()).unwrap_or_default(),
-        models: models.into_iter().collect(),
+        models: models.into_iter().map(|(name, folder)| (name, folder.into())).collect(),
         slots,
         ..WorkerConfig::default()
     }

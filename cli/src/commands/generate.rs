@@ -19,6 +19,7 @@ use likeness_shared::proto::{
 use serde::Serialize;
 
 use crate::arguments::{Global, number, whole_number};
+use crate::commands::models::CacheArguments;
 use crate::commands::photos::{self, PhotoFile};
 use crate::commands::{invert, people, timing, watch};
 use crate::exit::{CliError, Exit};
@@ -30,7 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   likeness generate --person ann --prompt \"a photo of sks on a beach\" --out ann.png
   likeness generate --person ann --person bob=zwx --prompt \"a photo of sks and zwx\" --pictures 4 --out pictures
-  likeness generate --model stable-diffusion-2-1-base --prompt \"a lighthouse\" --seed 7 --out lighthouse.png
+  likeness generate --model stabilityai/stable-diffusion-2-1-base --prompt \"a lighthouse\" --seed 7 --out lighthouse.png
   likeness generate --person ann --prompt \"sks, oil painting\" --init-image ann.png --strength 0.6 --out painting.png
   likeness generate --model DIR --embedding ann.safetensors --embedding-token sks --prompt \"a photo of sks\" --out a.png";
 
@@ -76,9 +77,11 @@ pub(crate) struct GenerateArguments {
     #[arg(long, allow_hyphen_values = true, requires = "init_image", default_value_t = DEFAULT_STRENGTH, value_parser = strength, value_name = "STRENGTH")]
     pub(super) strength: f64,
 
-    /// Draw here, without a server, with the model in this folder (diffusers layout).
-    #[arg(long, value_name = "DIR", help_heading = "Without a server")]
-    pub(super) model: Option<PathBuf>,
+    /// Draw here, without a server, with the model in this folder (diffusers layout), or with owner/name@revision of a model hub.
+    #[arg(long, value_name = "DIR|OWNER/NAME", help_heading = "Without a server")]
+    pub(super) model: Option<String>,
+    #[command(flatten)]
+    pub(super) cache: CacheArguments,
     /// A learned-person file: diffusers, kohya or A1111; may be repeated.
     #[arg(long = "embedding", requires = "model", value_name = "FILE", help_heading = "Without a server")]
     pub(super) embeddings: Vec<PathBuf>,
@@ -135,7 +138,7 @@ struct Drawn {
 }
 
 impl GenerateArguments {
-    /// Whether a model folder is named, so that no server is needed.
+    /// Whether a model is named, so that no server is needed.
     pub(crate) fn is_local(&self) -> bool {
         self.model.is_some()
     }

@@ -1,4 +1,4 @@
-//! `likeness generate --model DIR`: draws on this machine with a model folder, without any server.
+//! `likeness generate --model DIR`: draws on this machine with a model of its own, without any server.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use likeness_worker::generation::{GenerationOptions, InitImage, Person, TextToIm
 use serde::Serialize;
 
 use crate::commands::generate::{GenerateArguments, file_targets, seeds};
-use crate::commands::person_files;
+use crate::commands::{models, person_files, wait_for};
 use crate::exit::{CliError, Exit};
 use crate::output::Voice;
 use crate::progress::{Meter, Standing};
@@ -28,8 +28,9 @@ pub(crate) fn run(options: &GenerateArguments, voice: Voice) -> anyhow::Result<E
     let targets = file_targets(&options.out, options.seed, options.pictures)?;
     let persons = persons(options)?;
     let init_image = init_image(options)?;
-    let folder = options.model.as_deref().unwrap_or(Path::new("."));
-    let (model, digest) = load(folder, voice)?;
+    let model = options.model.as_deref().unwrap_or(".");
+    let folder = wait_for(models::bring_here(model, &options.cache, voice))?;
+    let (model, digest) = load(&folder, voice)?;
     let mut warnings = Vec::new();
     for (seed, path) in seeds(options.seed, options.pictures).zip(&targets) {
         let said = draw(

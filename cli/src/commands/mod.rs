@@ -1,12 +1,15 @@
 //! One file a command. Each says what it needs on the command line and does it.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod devices;
 pub(crate) mod fleet;
 pub(crate) mod generate;
 pub(crate) mod interrupt;
 pub(crate) mod invert;
 pub(crate) mod local_generation;
+pub(crate) mod models;
 pub(crate) mod people;
 pub(crate) mod person_files;
 pub(crate) mod photos;
@@ -19,6 +22,8 @@ pub(crate) mod up;
 pub(crate) mod watch;
 pub(crate) mod worker;
 
+use std::time::Instant;
+
 use anyhow::Context;
 
 use crate::arguments::{Arguments, Command};
@@ -26,13 +31,15 @@ use crate::exit::Exit;
 use crate::output::Voice;
 use crate::parity;
 
-/// Runs the command that was asked for.
-pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+/// Runs the command that was asked for. `started` is when the program did.
+pub(crate) fn run(arguments: Arguments, started: Instant) -> anyhow::Result<Exit> {
     let global = &arguments.global;
     let voice = Voice::new(global.output, global.quiet);
     match arguments.command {
         Command::Completions(options) => completions::run(&options),
+        Command::Devices(_) => devices::run(voice),
         Command::Parity(options) => parity::run(&options, voice),
+        Command::Bench(options) => bench::run(&options, started, voice),
         Command::Generate(options) if options.is_local() => local_generation::run(&options, voice),
         Command::Up(options) => wait_for(up::run(&options, voice)),
         Command::Demo(options) => wait_for(demo::run(&options, voice)),
@@ -45,7 +52,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
 }
 
-fn wait_for(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+fn wait_for<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

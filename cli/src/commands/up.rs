@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::arguments::whole_number;
 use crate::commands::fleet::{Fleet, FleetOptions};
 use crate::commands::interrupt::interrupted;
+use crate::commands::models::{self, CacheArguments};
 use crate::exit::{CliError, Exit};
 use crate::output::Voice;
 
@@ -18,6 +19,7 @@ Examples:
   likeness up
   likeness up --data ./fleet --listen 127.0.0.1:7879
   likeness up --model sd21=/models/stable-diffusion-2-1-base
+  likeness up --model sd21=stabilityai/stable-diffusion-2-1-base
 
 Ctrl-C or SIGTERM stops it: running work is checkpointed and goes on at the next start with the same --data.";
 
@@ -31,9 +33,12 @@ pub(crate) struct UpArguments {
     /// Where to listen; port 0 takes any free one.
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)), value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// A model folder in the diffusers layout, instead of the pocket model; the first one is the default.
-    #[arg(long = "model", value_parser = named_model, value_name = "NAME=DIR")]
-    models: Vec<(String, PathBuf)>,
+    /// A model instead of the pocket model: a folder in the diffusers layout, or owner/name@revision of a model hub. The first one
+    /// is the default.
+    #[arg(long = "model", value_parser = named_model, value_name = "NAME=DIR|OWNER/NAME")]
+    models: Vec<(String, String)>,
+    #[command(flatten)]
+    cache: CacheArguments,
     /// Most tasks that may be live at once; the engine takes fewer where they fill its passes.
     #[arg(long, default_value_t = 8, allow_hyphen_values = true, value_parser = |text: &str| whole_number(text, 1, 64), value_name = "N")]
     slots: u32,
@@ -48,10 +53,14 @@ struct Listening {
 
 pub(crate) async fn run(options: &UpArguments, voice: Voice) -> anyhow::Result<Exit> {
     let data = options.data.clone().map_or_else(default_data, Ok)?;
+    let mut models = Vec::with_capacity(options.models.len());
+    for (name, text) in &options.models {
+        models.push((name.clone(), models::bring_here(text, &options.cache, voice).await?));
+    }
     let mut fleet = Fleet::start(FleetOptions {
         data: data.clone(),
         listen: options.listen,
-        models: options.models.clone(),
+        models,
         slots: options.slots,
     })
     .await?;
@@ -82,17 +91,14 @@ fn next_commands(listen: SocketAddr, address: &str) -> String {
     )
 }
 
-fn named_model(text: &str) -> Result<(String, PathBuf), String> {
+/// Whether a hub has it is seen later; a folder has to be there.
+fn named_model(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((name, folder)) if !name.is_empty() && !folder.is_empty() => {
-            let folder = PathBuf::from(folder);
-            if folder.join("model_index.json").is_file() {
-                Ok((name.to_owned(), folder))
-            } else {
-                Err(format!("{} is not a model folder: it has no model_index.json", folder.display()))
-            }
+        Some((name, source)) if !name.is_empty() && !source.is_empty() => {
+            likeness_hub::local(&source.into()).map_err(|error| error.to_string())?;
+            Ok((name.to_owned(), source.to_owned()))
         }
-        _ => Err("write it as NAME=DIR".to_owned()),
+        _ => Err("write it as NAME=DIR or NAME=owner/name".to_owned()),
     }
 }
 
@@ -110,12 +116,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn models_are_named_folders() {
+    fn models_have_names_and_folders_must_be_there() {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("sd={}", folder.path().display());
         assert!(named_model(&text).unwrap_err().contains("model_index.json"));
         std::fs::write(folder.path().join("model_index.json"), "{}").unwrap();
         assert_eq!(named_model(&text).unwrap().0, "sd");
+        assert_eq!(named_model("sd=acme/sd@v1").unwrap(), ("sd".to_owned(), "acme/sd@v1".to_owned()));
+        assert!(named_model("sd=/no/such").unwrap_err().contains("/no/such"));
         assert!(named_model("sd").is_err() && named_model("=x").is_err());
     }
 }

@@ -13,3 +13,5 @@ pub const BUSY_SHARE: &str = "busy_share";
 pub const TASKS_HELD: &str = "tasks_held";
 /// Memory of a worker's device, in bytes.
 pub const DEVICE_MEMORY_BYTES: &str = "device_memory_bytes";
+/// What of it is in use: on a card by anybody, on the CPU by the worker.
+pub const DEVICE_MEMORY_USED_BYTES: &str = "device_memory_used_bytes";

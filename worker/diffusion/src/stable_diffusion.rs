@@ -9,7 +9,7 @@ use crate::text_encoder::TextEncoder;
 use crate::tokenizer::PromptTokenizer;
 use crate::unet::UNet2DCondition;
 use crate::vae::AutoencoderKl;
-use crate::weights::{WeightError, WeightFile, Weights};
+use crate::weights::{MadeWeights, WeightError, WeightFile, Weights};
 
 /// The parts of a model, ready to run. All weights are constants on a plain device.
 #[derive(Debug)]
@@ -48,18 +48,43 @@ impl StableDiffusion {
     /// # Errors
     /// When a weight file does not hold exactly the configured model, or the parts do not fit.
     pub fn load(folder: &ModelFolder, device: &Device, dtype: FloatDType) -> Result<Self, ModelError> {
+        Self::assemble(folder, device, dtype, None)
+    }
+
+    /// The model that `folder` describes, with random weights of `dtype` made on `device`: of use to time and to measure. The
+    /// same seed gives the same weights on the same device. Only configurations and tokenizer are read.
+    ///
+    /// # Errors
+    /// When the parts do not fit, or the tokenizer cannot be used.
+    pub fn synthetic(
+        folder: &ModelFolder,
+        seed: u64,
+        device: &Device,
+        dtype: FloatDType,
+    ) -> Result<Self, ModelError> {
+        device.seed(seed);
+        Self::assemble(folder, device, dtype, Some(&MadeWeights::random()))
+    }
+
+    fn assemble(
+        folder: &ModelFolder,
+        device: &Device,
+        dtype: FloatDType,
+        made: Option<&MadeWeights>,
+    ) -> Result<Self, ModelError> {
         let device = if device.is_autodiff() { device.clone().inner() } else { device.clone() };
         let path = folder.path();
         let tokenizer = PromptTokenizer::open(&path.join("tokenizer"))?;
         check_vocabulary(folder, &tokenizer)?;
 
-        let text_encoder = load_part(folder, "text_encoder", &TEXT_WEIGHTS, &device, dtype, |weights| {
-            TextEncoder::load(weights, folder.text_config())
-        })?;
-        let unet = load_part(folder, "unet", &DIFFUSION_WEIGHTS, &device, dtype, |weights| {
+        let text_encoder =
+            load_part(folder, "text_encoder", &TEXT_WEIGHTS, (&device, dtype), made, |weights| {
+                TextEncoder::load(weights, folder.text_config())
+            })?;
+        let unet = load_part(folder, "unet", &DIFFUSION_WEIGHTS, (&device, dtype), made, |weights| {
             UNet2DCondition::load(weights, folder.unet_config())
         })?;
-        let vae = load_part(folder, "vae", &DIFFUSION_WEIGHTS, &device, dtype, |weights| {
+        let vae = load_part(folder, "vae", &DIFFUSION_WEIGHTS, (&device, dtype), made, |weights| {
             AutoencoderKl::load(weights, folder.vae_config())
         })?;
         let scheduler_config = folder.scheduler_config().clone();
@@ -127,10 +152,13 @@ fn load_part<T>(
     folder: &ModelFolder,
     part: &str,
     names: &[&str],
-    device: &Device,
-    dtype: FloatDType,
+    (device, dtype): (&Device, FloatDType),
+    made: Option<&MadeWeights>,
     load: impl FnOnce(&Weights<'_>) -> Result<T, WeightError>,
 ) -> Result<T, WeightError> {
+    if let Some(made) = made {
+        return load(&Weights::made(made, device, dtype));
+    }
     let file = WeightFile::open_first(&folder.path().join(part), names)?;
     let loaded = load(&Weights::new(&file, device, dtype))?;
     file.finish()?;

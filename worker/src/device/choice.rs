@@ -2,15 +2,20 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use burn::tensor::{Device, FloatDType};
 use serde::{Deserialize, Serialize};
+
+use super::card::gib;
+use super::cuda;
+use super::trouble::CudaTrouble;
 
 /// Which device computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
-    /// The first NVIDIA card, where this build supports them and there is one; else the CPU.
+    /// The first NVIDIA card, where this build supports them and it can be used; else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -25,23 +30,47 @@ pub enum DeviceChoice {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// Not the name of a device.
-    #[error("device {0:?} is not known: use \"auto\", \"cpu\", \"cuda:0\" or, for load tests, \"simulated\"")]
+    #[error(
+        "device {0:?} is not known: use \"auto\", \"cpu\", \"cuda:0\", \"cuda:all\", several separated by commas or, for load tests, \
+         \"simulated\""
+    )]
     Unknown(String),
-    /// The program was built without it.
-    #[error(
-        "device \"cuda:{0}\" is asked for, but this build of the worker has no CUDA support: use device = \"cpu\""
-    )]
-    NoCuda(u32),
-    /// There is no such card.
-    #[error(
-        "device \"cuda:{number}\" is asked for, and {found} CUDA devices can be used here: {}",
-        if *.found == 0 { "install the NVIDIA driver, or use device = \"cpu\"" } else { "choose a smaller number" }
-    )]
-    Absent {
-        /// The card.
+    /// A card that cannot be used.
+    #[error("device \"cuda:{number}\" is asked for, but {trouble}")]
+    Cuda {
+        /// Which one.
         number: u32,
-        /// How many there are.
-        found: usize,
+        /// Why.
+        trouble: CudaTrouble,
+    },
+    /// There is no card at all.
+    #[error("device \"cuda:all\" is asked for, but {0}")]
+    NoCards(CudaTrouble),
+    /// The same card twice.
+    #[error("device \"cuda:{0}\" is asked for twice: name each card once")]
+    Twice(u32),
+    /// Several devices for one process.
+    #[error(
+        "{0} devices are asked for, and this process computes on one: start likeness-worker with them, or choose one"
+    )]
+    Several(usize),
+    /// No room for the models.
+    #[error(
+        "the models need {} of memory and {} to work in, and device \"{device}\" has {} of {} free: end what else runs on it \
+         (nvidia-smi lists it), serve fewer models, or use a larger card",
+        gib(*.models), gib(*.work), gib(*.free), gib(*.memory)
+    )]
+    NoRoom {
+        /// The device.
+        device: String,
+        /// Bytes of the models' weights on it.
+        models: u64,
+        /// Bytes for the least pass.
+        work: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes in all.
+        memory: u64,
     },
     /// No model can run on it.
     #[error("device \"simulated\" runs no models: leave [models] empty, or use device = \"cpu\"")]
@@ -91,52 +120,63 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The device and the type that models run in on it: bf16 on a card, f32 on the CPU.
+    /// The device and the type that models run in on it: bf16 on a card, f32 on the CPU. A card is tried first, down to a kernel.
+    ///
+    /// # Errors
+    /// [`DeviceError`] with what to do about it. Nothing panics where there is no card, driver or compiler.
     pub fn open(self) -> Result<(Device, FloatDType), DeviceError> {
-        let cpu = || (Device::flex(), FloatDType::F32);
-        match self {
-            Self::Auto => Ok(cuda::card(0).unwrap_or_else(|_| cpu())),
-            Self::Cpu => Ok(cpu()),
-            Self::Cuda(number) => cuda::card(number),
+        match self.settled() {
+            Self::Cuda(number) => {
+                let card = cuda::open(number).map_err(|trouble| DeviceError::Cuda { number, trouble })?;
+                Ok((card, FloatDType::BF16))
+            }
             Self::Simulated => Err(DeviceError::NoModels),
+            Self::Auto | Self::Cpu => Ok((Device::flex(), FloatDType::F32)),
         }
     }
 
-    /// The device's name for reports.
+    /// Whether there is such a device, without trying what it needs.
+    ///
+    /// # Errors
+    /// As [`DeviceChoice::open`].
+    pub fn check_presence(self) -> Result<(), DeviceError> {
+        let Self::Cuda(number) = self else { return Ok(()) };
+        let found = cuda::count().map_err(|trouble| DeviceError::Cuda { number, trouble })?;
+        if number >= found {
+            return Err(DeviceError::Cuda { number, trouble: CudaTrouble::Absent { found } });
+        }
+        Ok(())
+    }
+
+    /// The same for [`DeviceChoice::Auto`] everywhere in this process: it is tried once what it stands for.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        static AUTO: OnceLock<DeviceChoice> = OnceLock::new();
+        if self != Self::Auto {
+            return self;
+        }
+        *AUTO.get_or_init(|| match cuda::check(0) {
+            Ok(_) => Self::Cuda(0),
+            Err(trouble) => {
+                if trouble.is_absence() {
+                    tracing::debug!(%trouble, "no card is used");
+                } else {
+                    tracing::warn!(%trouble, "the card is not used, the CPU computes");
+                }
+                Self::Cpu
+            }
+        })
+    }
+
+    /// The device's name for reports, such as `cpu` or `cuda:0 NVIDIA H100 80GB HBM3`.
+    #[must_use]
     pub fn name(self) -> String {
-        match self {
-            Self::Auto if cuda::card(0).is_ok() => Self::Cuda(0).to_string(),
-            Self::Auto => Self::Cpu.to_string(),
-            chosen => chosen.to_string(),
+        match self.settled() {
+            Self::Cuda(number) => match cuda::facts(number) {
+                Ok(card) => format!("cuda:{number} {}", card.name),
+                Err(_) => format!("cuda:{number}"),
+            },
+            other => other.to_string(),
         }
-    }
-}
-
-/// NVIDIA cards, in a build that supports them.
-#[cfg(feature = "cuda")]
-mod cuda {
-    use burn::tensor::{Device, DeviceType, FloatDType};
-
-    use super::DeviceError;
-
-    /// Asks the driver for its cards, which a missing driver answers with none: opening a missing card would panic, and
-    /// only at the first operation.
-    pub(super) fn card(number: u32) -> Result<(Device, FloatDType), DeviceError> {
-        let cards = Device::enumerate(DeviceType::Cuda).into_vec();
-        let found = cards.len();
-        let card = cards.into_iter().nth(number as usize).ok_or(DeviceError::Absent { number, found })?;
-        Ok((card, FloatDType::BF16))
-    }
-}
-
-/// A build without them.
-#[cfg(not(feature = "cuda"))]
-mod cuda {
-    use burn::tensor::{Device, FloatDType};
-
-    use super::DeviceError;
-
-    pub(super) fn card(number: u32) -> Result<(Device, FloatDType), DeviceError> {
-        Err(DeviceError::NoCuda(number))
     }
 }

@@ -7,7 +7,9 @@ use likeness_shared::ids::{Fence, TaskId};
 use likeness_shared::proto::{InversionSpec, Progress};
 
 use super::*;
-use crate::engine::{Class, Demand, Ending, Fault, Job, Order, PassError, Side, Stage, Stepped, Work};
+use crate::engine::{
+    ActivationCheckpointing, Class, Demand, Ending, Fault, Job, Order, PassError, Side, Stage, Stepped, Work,
+};
 
 /// Panics in its first `panics` lives, when a job is first worked on.
 struct Fragile {
@@ -119,10 +121,31 @@ async fn three_quick_deaths_are_the_end() {
 #[tokio::test]
 async fn a_model_that_cannot_be_loaded_is_named() {
     let models = vec![("pocket".to_owned(), PathBuf::from("/nowhere"))];
-    let folders = ModelFolders { device: DeviceChoice::Cpu, models };
+    let (digests, checkpointing) = (BTreeMap::new(), ActivationCheckpointing::Auto);
+    let folders = ModelFolders { device: DeviceChoice::Cpu, models, digests, checkpointing };
     let mut device = DeviceHandle::start(folders, EngineOptions::default()).unwrap();
     let DeviceEvent::Dead(reason) = next(&mut device).await else { panic!("it was loaded") };
     assert!(reason.contains("\"pocket\"") && reason.contains("/nowhere"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_model_of_another_digest_than_the_pinned_one_is_not_loaded() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/pocket"));
+    let digest = ModelFolder::open(&folder).unwrap().digest().unwrap();
+    let start = |pinned: &str| {
+        let models = vec![("pocket".to_owned(), folder.clone())];
+        let digests = BTreeMap::from([("pocket".to_owned(), pinned.to_owned())]);
+        let checkpointing = ActivationCheckpointing::Auto;
+        let folders = ModelFolders { device: DeviceChoice::Cpu, models, digests, checkpointing };
+        DeviceHandle::start(folders, EngineOptions::default()).unwrap()
+    };
+    let other = "0f".repeat(32);
+    let DeviceEvent::Dead(reason) = next(&mut start(&other)).await else { panic!("it was loaded") };
+    assert!(reason.contains(&other) && reason.contains(&digest), "{reason}");
+    let mut device = start(&digest.to_uppercase());
+    let DeviceEvent::Ready(models) = next(&mut device).await else { panic!("it was not loaded") };
+    assert_eq!(models[0].digest, digest);
+    assert!(device.stop(Duration::from_secs(10)).await);
 }
 
 #[test]

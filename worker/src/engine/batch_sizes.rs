@@ -74,18 +74,18 @@ impl BatchSizes {
         self.of.get(&(stage, class)).and_then(|sizes| sizes.limit).unwrap_or(MOST)
     }
 
-    /// A pass of so many rows took so long, and left the device's memory so.
+    /// A pass of so many rows took so long, and left the device's memory so, which is asked where it says something new.
     pub(super) fn measured(
         &mut self,
         stage: Stage,
         class: Class,
         rows: u32,
         took: Duration,
-        memory: Option<Memory>,
+        memory: impl FnOnce() -> Option<Memory>,
     ) {
         let Sizes { measured, memory: of_largest, .. } = self.of.entry((stage, class)).or_default();
-        if let Some(memory) = memory
-            && of_largest.is_none_or(|(largest, _)| rows > largest)
+        if of_largest.is_none_or(|(largest, _)| rows > largest)
+            && let Some(memory) = memory()
         {
             *of_largest = Some((rows, memory));
         }
@@ -127,7 +127,7 @@ mod tests {
         for _ in 0..50 {
             let rows = sizes.best(Stage::Train, CLASS);
             let took = Duration::from_secs_f64(row(rows) * f64::from(rows));
-            sizes.measured(Stage::Train, CLASS, rows, took, None);
+            sizes.measured(Stage::Train, CLASS, rows, took, || None);
         }
         sizes.best(Stage::Train, CLASS)
     }
@@ -161,7 +161,7 @@ mod tests {
             // 1 GiB of models, 200 MiB a row, 8 GiB in all
             let memory =
                 Memory { base: 1 << 30, peak: (1 << 30) + u64::from(rows) * (200 << 20), budget: 8 << 30 };
-            sizes.measured(Stage::Train, CLASS, rows, Duration::from_millis(100), Some(memory));
+            sizes.measured(Stage::Train, CLASS, rows, Duration::from_millis(100), || Some(memory));
             assert!(rows <= 32, "{rows} rows need more than there is");
         }
         assert_eq!(sizes.best(Stage::Train, CLASS), 32);

@@ -122,4 +122,7 @@ pub trait Machine {
     fn memory(&self) -> Option<Memory> {
         None
     }
+
+    /// A task has ended: what was held for it may go back to the device. Between passes.
+    fn tidy(&self) {}
 }

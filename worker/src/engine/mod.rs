@@ -29,7 +29,7 @@ pub use order::{
     Order, Preview, Work,
 };
 pub use slot::LiveAttempts;
-pub use studio::{LoadedModel, Studio};
+pub use studio::{ActivationCheckpointing, LoadedModel, Studio, UnknownCheckpointing};
 
 use plan::{Candidate, Pass, Planner};
 use slot::Slot;
@@ -84,7 +84,11 @@ pub fn run<M: Machine, E: From<Event>>(
         if !(engine.tell(events) && engine.tell_room(events)) {
             return;
         }
+        let before = engine.slots.len();
         engine.slots.retain(|slot| !slot.is_over());
+        if engine.slots.len() < before {
+            machine.tidy();
+        }
         live.set(engine.slots.iter().map(Slot::attempt));
     }
 }
@@ -176,7 +180,7 @@ impl<'m, M: Machine> Engine<'m, M> {
         let took = began.elapsed();
         match outcome {
             Ok(stepped) => {
-                self.planner.made(pass, took, self.machine.memory());
+                self.planner.made(pass, took, || self.machine.memory());
                 for ((slot, rows), stepped) in members.into_iter().zip(stepped) {
                     slot.charge(pass.share(rows, took));
                     slot.stepped(stepped);

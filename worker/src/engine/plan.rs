@@ -133,7 +133,7 @@ impl Planner {
     }
 
     /// The pass has been made, in this time.
-    pub(super) fn made(&mut self, pass: &Pass, took: Duration, memory: Option<Memory>) {
+    pub(super) fn made(&mut self, pass: &Pass, took: Duration, memory: impl FnOnce() -> Option<Memory>) {
         // where memory had it made in pieces, one piece
         let size = pass.rows().min(pass.most_rows.max(1));
         self.sizes.measured(pass.stage, pass.class, size, pass.share(size, took), memory);

@@ -7,6 +7,7 @@ use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_diffusion::tokenizer::{EncodedPrompt, Placeholder};
 
 use super::init_image::EncodedImage;
+use super::on_device::wait_for;
 use super::options::{GenerationError, GenerationOptions};
 
 /// The context of one prompt; the same for every picture of it.
@@ -50,7 +51,9 @@ impl PromptContext {
             .map_err(|error| GenerationError::Prompt { which: "prompt", reason: error.to_string() })?;
         let size = options.size(model);
         let init_image = options.init_image.as_ref().map(|image| EncodedImage::new(model, image, size));
-        Ok(Self { hidden_states: model.text_encoder.forward(embeddings), warnings, init_image })
+        let hidden_states = model.text_encoder.forward(embeddings);
+        wait_for(model, &hidden_states);
+        Ok(Self { hidden_states, warnings, init_image })
     }
 }
 

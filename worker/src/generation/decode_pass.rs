@@ -4,6 +4,7 @@ use burn::tensor::{FloatDType, Tensor};
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
+use super::on_device::wait_for;
 use super::options::GenerationError;
 use super::text_to_image::{TextToImage, to_picture};
 use crate::lanes::in_lanes;
@@ -22,6 +23,7 @@ pub fn decode_pass(
     let lanes = model.lanes();
     let decoded = in_lanes(&latents, most_rows.min(lanes.rows), lanes.threads, |latents| {
         let pixels = model.vae.decode(Tensor::cat(latents.to_vec(), 0)).cast(FloatDType::F32);
+        wait_for(model, &pixels);
         (0..latents.len()).map(|row| to_picture(pixels.clone().narrow(0, row, 1))).collect::<Vec<_>>()
     });
     Ok(decoded.into_iter().flatten().collect())

@@ -6,8 +6,10 @@
 mod beginning;
 pub mod context;
 mod decode_pass;
+mod heard;
 mod init_image;
 pub mod metadata;
+mod on_device;
 pub mod options;
 mod sample_pass;
 mod text_to_image;

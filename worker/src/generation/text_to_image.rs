@@ -8,6 +8,7 @@ use likeness_diffusion::stable_diffusion::StableDiffusion;
 
 use super::beginning::begin;
 use super::context::PromptContext;
+use super::heard::Place;
 use super::metadata::metadata;
 use super::options::{GenerationError, GenerationOptions};
 use super::sample_pass::{Input, sample_pass};
@@ -29,6 +30,7 @@ pub struct TextToImage<'m> {
     sampler: Sampler,
     latents: Tensor<4>,
     calls: usize,
+    heard: Option<Place>,
 }
 
 impl<'m> TextToImage<'m> {
@@ -46,7 +48,7 @@ impl<'m> TextToImage<'m> {
     ) -> Result<Self, GenerationError> {
         options.validate(model)?;
         let (sampler, latents) = begin(model, &options, &context)?;
-        Ok(Self { model, options, context, sampler, latents, calls: 0 })
+        Ok(Self { model, options, context, sampler, latents, calls: 0, heard: None })
     }
 
     /// Makes one UNet call and one sampler step, alone.
@@ -73,7 +75,23 @@ impl<'m> TextToImage<'m> {
         let input = self.sampler.scale_model_input(self.latents.clone(), self.calls);
         let sample = if self.is_guided() { Tensor::cat(vec![input.clone(), input], 0) } else { input };
         let timestep = self.sampler.timestep(self.calls);
-        Ok(Input { sample, timestep, context: self.context.hidden_states.clone() })
+        Ok(Input { sample, timestep })
+    }
+
+    /// What its rows heard in the last step.
+    pub(super) fn heard(&self) -> Option<&Place> {
+        self.heard.as_ref()
+    }
+
+    /// What its rows hear from the next step on.
+    pub(super) fn set_heard(&mut self, place: Place) {
+        self.heard = Some(place);
+    }
+
+    /// Lets go of what its rows heard, and gives what they are to hear, `[rows, L, D]`.
+    pub(super) fn forget_heard(&mut self) -> Tensor<3> {
+        self.heard = None;
+        self.context.hidden_states.clone()
     }
 
     /// Makes the sampler's step with the UNet's answer to [`TextToImage::input`], `[rows, C, h, w]` in f32.
@@ -87,6 +105,9 @@ impl<'m> TextToImage<'m> {
         };
         self.latents = self.sampler.step(output, self.calls, self.latents.clone());
         self.calls += 1;
+        if self.is_drawn() {
+            self.heard = None;
+        }
     }
 
     /// UNet calls made and in all.

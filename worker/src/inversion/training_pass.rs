@@ -6,11 +6,13 @@
 //! how many passes the rows of a step are made. A task's gradient is the mean of its rows', summed on the host in f64 in
 //! the order of the rows. What remains is the order of sums inside a kernel, which may depend on the number of rows.
 //!
+//! The host waits for the device once in a pass, at its end, for losses and gradients together.
+//!
 //! The vectors are the only leaves. The model lives on the plain device, so its weights are constants: no gradient of
 //! them is worked out or kept, and everything before the vectors' first use (the noisy latents, the time
 //! embedding, the UNet's first convolution) is outside the graph.
 
-use burn::tensor::{FloatDType, Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData, Transaction};
 use likeness_diffusion::schedule::NoiseSchedule;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
@@ -40,6 +42,9 @@ pub struct RowOutcome {
 pub enum Want {
     /// Losses and gradients.
     Gradients,
+    /// The same, with the UNet's activations worked out anew on the way back: a fraction of the memory, half as much work
+    /// again. Losses are the same bit by bit, gradients but for the order of some sums.
+    GradientsCheckpointed,
     /// Losses alone: about a third of the work.
     Losses,
 }
@@ -80,7 +85,8 @@ pub(super) fn observed_pass(
     member.batch.check(member.vectors)?;
     let rows: Vec<Row<'_>> = (0..member.batch.rows()).map(|index| Row::of(member, index)).collect();
     let Pass { outcomes, inside } = pass(model, schedule, &rows, Want::Gradients)?;
-    Ok((outcomes, inside))
+    let StepInside { x_t, context, unet_out } = inside;
+    Ok((outcomes, StepInside { x_t, context: context.cast(FloatDType::F32), unet_out }))
 }
 
 /// One row with all that it depends on.
@@ -149,37 +155,52 @@ fn pass(
     let times = Tensor::<1>::from_data(TensorData::new(times, [count]), device);
 
     let leaf = leaf(model, rows);
-    let leaf = if want == Want::Gradients { leaf.autodiff().require_grad() } else { leaf };
+    let leaf = if want == Want::Losses { leaf } else { leaf.autodiff().require_grad() };
     let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids).collect();
     let embeddings = model
         .text_encoder
         .embed_each(&ids, leaf.clone())
         .map_err(|error| StepError::Embed(error.to_string()))?;
     let context = model.text_encoder.forward(embeddings);
-    let unet_out = model.unet.forward(x_t.clone(), times, context.clone()).cast(FloatDType::F32);
-
-    let squares = (unet_out.clone() - target).square();
-    let squares = match masks(rows, device) {
-        Some(masks) => squares * masks,
-        None => squares,
+    let masks = masks(rows, device);
+    let losses_of = |unet_out: Tensor<4>| {
+        let squares = (unet_out - target.clone()).square();
+        let squares = match &masks {
+            Some(masks) => squares * masks.clone(),
+            None => squares,
+        };
+        squares.mean_dims(&[1, 2, 3]).flatten::<1>(0, 3)
     };
-    let losses = squares.mean_dims(&[1, 2, 3]).flatten::<1>(0, 3);
-    let (losses, gradients, context, unet_out) = match want {
-        Want::Losses => (losses, None, context, unet_out),
+    let (losses, gradient, unet_out) = match want {
+        Want::Losses => {
+            let unet_out = model.unet.forward(x_t.clone(), times, context.clone()).cast(FloatDType::F32);
+            (losses_of(unet_out.clone()), None, unet_out)
+        }
         Want::Gradients => {
+            let unet_out = model.unet.forward(x_t.clone(), times, context.clone()).cast(FloatDType::F32);
+            let losses = losses_of(unet_out.clone());
             let gradients = losses.clone().sum().backward();
+            (losses, Some(leaf.grad(&gradients).ok_or(StepError::NoGradient)?), unet_out)
+        }
+        Want::GradientsCheckpointed => {
+            let (unet_out, tape) = model.unet.forward_checkpointed(x_t.clone(), times, context.clone());
+            let unet_out = unet_out.autodiff().require_grad();
+            let losses = losses_of(unet_out.clone().cast(FloatDType::F32));
+            let gradients = losses.clone().sum().backward();
+            let of_context = tape.context_gradient(unet_out.grad(&gradients).ok_or(StepError::NoGradient)?);
+            let gradients = (context.clone().cast(FloatDType::F32) * of_context).sum().backward();
             let gradient = leaf.grad(&gradients).ok_or(StepError::NoGradient)?;
-            (losses.inner(), Some(host(gradient)?), context.inner(), unet_out.inner())
+            (losses, Some(gradient), unet_out.cast(FloatDType::F32))
         }
     };
-    let losses = host(losses)?;
-    let gradients = match gradients {
-        Some(flat) => gradients_by_row(rows, &flat),
-        None => vec![Vec::new(); count],
+    let (losses, gradient) = read(losses.inner(), gradient)?;
+    let gradients = match want {
+        Want::Losses => vec![Vec::new(); count],
+        Want::Gradients | Want::GradientsCheckpointed => gradients_by_row(rows, &gradient),
     };
     let outcomes = losses.into_iter().zip(gradients).take(wanted);
     let outcomes = outcomes.map(|(loss, gradient)| RowOutcome { loss, gradient }).collect();
-    let inside = StepInside { x_t, context: context.cast(FloatDType::F32), unet_out };
+    let inside = StepInside { x_t, context: context.inner(), unet_out: unet_out.inner() };
     Ok(Pass { outcomes, inside })
 }
 
@@ -226,7 +247,18 @@ fn gradients_by_row(rows: &[Row<'_>], flat: &[f32]) -> Vec<Vec<Vec<f32>>> {
         .collect()
 }
 
-fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, StepError> {
-    let data = tensor.cast(FloatDType::F32).into_data();
-    data.try_to_vec::<f32>().map_err(|error| StepError::Device(format!("{error:?}")))
+/// Losses and gradients in f32, none where there are none, in one reading: the host waits for the device once.
+fn read(losses: Tensor<1>, gradient: Option<Tensor<3>>) -> Result<(Vec<f32>, Vec<f32>), StepError> {
+    let reading = Transaction::default().register(losses);
+    let reading = match gradient {
+        Some(gradient) => reading.register(gradient),
+        None => reading,
+    };
+    let mut parts = Vec::with_capacity(2);
+    for data in reading.execute() {
+        let numbers = data.try_to_vec::<f32>();
+        parts.push(numbers.map_err(|error| StepError::Device(format!("{error:?}")))?);
+    }
+    let mut parts = parts.into_iter();
+    Ok((parts.next().unwrap_or_default(), parts.next().unwrap_or_default()))
 }

@@ -6,7 +6,7 @@ use likeness_shared::ids::{Incarnation, WorkerId};
 use likeness_shared::proto::{DeviceFacts, HeldLease, Hello, ModelFacts, PROTOCOL_RANGE};
 
 use crate::config::WorkerConfig;
-use crate::device::ModelInventory;
+use crate::device::{DeviceChoice, ModelInventory, card_memory, memory_bytes};
 
 /// What stays the same over reconnects.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Identity {
         Self {
             worker_id,
             incarnation: Incarnation::generate().to_string(),
-            device: DeviceFacts { name: config.device.name(), memory_bytes: memory_bytes() },
+            device: device_facts(config),
             models: models.iter().enumerate().map(fact).collect(),
             slots: config.slots,
         }
@@ -59,7 +59,7 @@ impl Identity {
 }
 
 /// Host name and random letters; random alone where the host has no usable name.
-fn default_worker_id() -> String {
+pub(crate) fn default_worker_id() -> String {
     let random = WorkerId::generate().to_string();
     let Ok(host) = std::fs::read_to_string("/proc/sys/kernel/hostname") else { return random };
     let letters = random.get(random.len().saturating_sub(8)..).unwrap_or(&random);
@@ -67,12 +67,14 @@ fn default_worker_id() -> String {
     if id.parse::<WorkerId>().is_ok() { id } else { random }
 }
 
-/// Memory of the machine; 0 where it does not say.
-fn memory_bytes() -> u64 {
-    let Ok(text) = std::fs::read_to_string("/proc/meminfo") else { return 0 };
-    let kib =
-        text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
-    kib.map_or(0, |kib: u64| kib * 1024)
+/// The device's name and memory: the card's own, else the machine's.
+fn device_facts(config: &WorkerConfig) -> DeviceFacts {
+    let Ok(device) = config.device.single() else { return DeviceFacts::default() };
+    let memory_bytes = match device.settled() {
+        DeviceChoice::Cuda(number) => card_memory(number).map_or(0, |(_, all)| all),
+        _ => memory_bytes(),
+    };
+    DeviceFacts { name: device.name(), memory_bytes }
 }
 
 /// The protocol's duration, where it is one and not zero.

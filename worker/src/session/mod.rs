@@ -32,7 +32,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
-use crate::device::{DeviceEvent, DeviceHandle, ModelInventory};
+use crate::device::{DeviceEvent, DeviceHandle, ModelInventory, memory_used};
 use crate::engine::{Attempt, Command, Ending, Event, Fault, Order};
 use crate::error::WorkerError;
 use held::Ledger;
@@ -41,6 +41,8 @@ use link::{Link, LinkEvent};
 use pulse::Pulse;
 use route::{Announcer, Route};
 use series::SeriesReporter;
+
+pub(crate) use identity::default_worker_id;
 
 /// Smallest step of the clock that looks after fences, silence and the end of the grace.
 const WATCH: Duration = Duration::from_millis(50);
@@ -245,7 +247,8 @@ impl Session {
             return;
         }
         let free_slots = self.ledger.free_slots(self.slots());
-        self.series.worker(self.ledger.attempts().len(), free_slots, self.slots());
+        let memory_used = || memory_used(self.config.device.single().ok()?);
+        self.series.worker(self.ledger.attempts().len(), free_slots, self.slots(), memory_used);
         let tasks = self.ledger.beats();
         let sequence = self.pulse.beat(now);
         self.link.send(FromWorker::Beat(Beat { sequence, tasks }));

@@ -70,7 +70,13 @@ impl SeriesReporter {
     }
 
     /// What the worker is busy with.
-    pub(super) fn worker(&self, held: usize, free_slots: u32, slots: u32) {
+    pub(super) fn worker(
+        &self,
+        held: usize,
+        free_slots: u32,
+        slots: u32,
+        memory_used: impl FnOnce() -> Option<u64>,
+    ) {
         let Some(open) = &self.open else { return };
         let busy = f64::from(slots.saturating_sub(free_slots)) / f64::from(slots.max(1));
         let mut values = vec![
@@ -81,6 +87,8 @@ impl SeriesReporter {
             #[allow(clippy::cast_precision_loss)] // no device has 2^53 bytes
             values.push((names::DEVICE_MEMORY_BYTES, open.device_memory as f64));
         }
+        #[allow(clippy::cast_precision_loss)]
+        values.extend(memory_used().map(|used| (names::DEVICE_MEMORY_USED_BYTES, used as f64)));
         open.series.record(&open.worker, Point::at_this_moment(0, values));
     }
 }

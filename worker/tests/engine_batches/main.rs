@@ -20,7 +20,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use driving::Engine;
-use tasks::{Product, diverging, generation, inversion, studio, studio_that_pads};
+use tasks::{Product, diverging, generation, inversion, studio, studio_that_checkpoints, studio_that_pads};
 
 /// What the task makes with the engine to itself.
 fn alone(studio: &Arc<Studio>, order: &Order) -> Product {
@@ -185,6 +185,15 @@ fn rows_that_only_fill_a_pass_up_change_nothing() {
     let (plain, padded) = (studio(), studio_that_pads(true));
     for order in [inversion(2), inversion(4), generation(1), generation(4)] {
         assert_equal(&order, &alone(&padded, &order), &alone(&plain, &order));
+    }
+}
+
+/// Gradients differ in their last digits; an optimiser that divides by them makes more of that.
+#[test]
+fn activations_that_are_worked_out_twice_lead_to_the_same_person() {
+    let (plain, checkpointing) = (studio(), studio_that_checkpoints());
+    for order in [inversion(1), inversion(5)] {
+        assert_equal(&order, &alone(&checkpointing, &order), &alone(&plain, &order));
     }
 }
 

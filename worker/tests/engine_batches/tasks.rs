@@ -10,7 +10,9 @@ use likeness_shared::proto::{
     FreeParameterisation, GenerationSpec, InversionSpec, L2Mode, Parameterisation, PhraseStart, Sampler,
     Start, parameterisation, start,
 };
-use likeness_worker::engine::{Attempt, BoundPerson, Ending, LoadedModel, Order, Studio, Work};
+use likeness_worker::engine::{
+    ActivationCheckpointing, Attempt, BoundPerson, Ending, LoadedModel, Order, Studio, Work,
+};
 
 use crate::support::Reference;
 
@@ -19,16 +21,24 @@ pub fn studio() -> Arc<Studio> {
     studio_that_pads(false)
 }
 
+/// As on a device of little memory.
+pub fn studio_that_checkpoints() -> Arc<Studio> {
+    Arc::new(Studio::new(vec![model(false)]).with_checkpointing(ActivationCheckpointing::Always))
+}
+
 /// As on a device that tunes its kernels for each number of rows.
 pub fn studio_that_pads(pads_rows: bool) -> Arc<Studio> {
+    Arc::new(Studio::new(vec![model(pads_rows)]))
+}
+
+fn model(pads_rows: bool) -> LoadedModel {
     let reference = Reference::open("tiny-v");
-    let model = LoadedModel {
+    LoadedModel {
         name: "tiny".to_owned(),
         digest: "the test's model".to_owned(),
         folder: reference.folder.join("model"),
         diffusion: reference.model().with_padding(pads_rows),
-    };
-    Arc::new(Studio::new(vec![model]))
+    }
 }
 
 /// `count` photos, others for each `subject`.

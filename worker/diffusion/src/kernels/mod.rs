@@ -1,50 +1,74 @@
-//! Kernels of our own for the CPU in f32: forward and gradient of what dominates a step.
+//! Kernels of our own: forward and gradient of what dominates a step.
 //!
-//! The CPU backend composes normalisation, GELU and softmax of many passes over memory, with a copy of
-//! every intermediate for autodiff, and convolves in another order of dimensions than ours. Each kernel
-//! here is one pass or two and keeps one tensor for its gradient, or none. Parameters are constants: there
-//! are gradients for the input alone. Elsewhere (another device, another float type) the layers compose
-//! the same operation of tensor functions; tests hold the two against each other.
+//! A backend composes normalisation, GELU and attention of many passes over memory, with a copy of every intermediate for
+//! autodiff. Each kernel here is one pass or a few and keeps one tensor for its gradient, or none; attention keeps queries,
+//! keys and values, and no matrix of scores. Parameters are constants: there are gradients for the inputs alone.
+//!
+//! [`Kernels`] and [`Gradients`] say what there is, [`cpu`] has it for the CPU in f32, `gpu` for cards in any float type, and
+//! [`autodiff`] joins the two for all of them. Elsewhere (the CPU in another float type) the layers compose the same operations
+//! of tensor functions; tests hold the two against each other.
 
 mod autodiff;
-mod conv;
-mod gelu;
-mod group_norm;
-mod layer_norm;
-mod linear;
-mod math;
-mod rows;
-mod softmax;
+mod cpu;
+#[cfg(feature = "gpu")]
+mod gpu;
+mod on_tensors;
+#[cfg(test)]
+mod tests;
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
-use burn::tensor::{DType, Tensor};
+use burn::backend::{Backend, backend_extension};
+#[cfg(feature = "gpu")]
+use burn::tensor::Shape;
 
 use crate::layers::Sampling;
+pub(crate) use on_tensors::{
+    attention, conv3x3, convolves_outputs_first, exact_gelu, gated_gelu, group_norm, layer_norm, linear,
+    serve,
+};
 
-/// What the CPU backend keeps a float tensor in.
-type Floats = FloatTensor<Flex>;
+/// How attention weighs its values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Weighing {
+    /// What scores are multiplied with before the softmax; above 0.
+    pub(crate) scale: f64,
+    /// Whether query `i` sees only the keys up to `i`; there are as many keys as queries then.
+    pub(crate) causal: bool,
+}
 
-/// Whether the kernels serve this tensor: f32 on the CPU backend, tracked or not.
-pub(crate) fn serve<const D: usize>(x: &Tensor<D>) -> bool {
-    let on_cpu = |device: &DispatchDevice| matches!(device, DispatchDevice::Flex(_));
-    x.dtype() == DType::F32 && on_cpu(x.device().inner().as_dispatch())
+/// How group normalisation works.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Grouping {
+    /// Groups of channels; they divide the channels.
+    pub(crate) groups: usize,
+    /// Added to the variance.
+    pub(crate) epsilon: f64,
+    /// SiLU comes after.
+    pub(crate) activate: bool,
 }
 
 /// The operations, for tensors that [`serve`] accepts.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Fusion: cfg(feature = "gpu"), Autodiff)]
 pub(crate) trait Kernels: Backend {
     /// `x weight` over the last dimension, with `weight` `[inputs, outputs]`.
-    fn linear_map(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    #[fusion(default)]
+    fn linear_map(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::product::<Self>(x, weight)
+    }
 
     /// `x weight + bias` over the last dimension, with `weight` `[inputs, outputs]`.
+    #[fusion(default)]
     fn affine_map(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        composed::plus_bias::<Self>(composed::product::<Self>(x, weight), bias)
+    }
 
-    /// 3x3 convolution of `x` `[batch, height, width, inputs]` with `weight` `[3, 3, inputs, outputs]`.
+    /// 3x3 convolution of `x` `[batch, height, width, inputs]`; `weight` lies as
+    /// [`convolves_outputs_first`] says.
+    #[fusion(dtype = x, shape = convolved(x, bias, sampling))]
     fn conv3x3(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -52,17 +76,17 @@ pub(crate) trait Kernels: Backend {
         sampling: Sampling,
     ) -> FloatTensor<Self>;
 
-    /// Group normalisation of `x` `[batch, height, width, channels]`, then SiLU if `activate`.
+    /// Group normalisation of `x` `[batch, height, width, channels]`.
+    #[fusion(dtype = x, shape = x)]
     fn group_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        groups: usize,
-        epsilon: f64,
-        activate: bool,
+        grouping: Grouping,
     ) -> FloatTensor<Self>;
 
     /// Normalisation over the last dimension.
+    #[fusion(dtype = x, shape = x)]
     fn layer_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -70,123 +94,118 @@ pub(crate) trait Kernels: Backend {
         epsilon: f64,
     ) -> FloatTensor<Self>;
 
-    /// `softmax(scale * x)` over the last dimension.
-    fn scaled_softmax(x: FloatTensor<Self>, scale: f64) -> FloatTensor<Self>;
+    /// `softmax(scale q k^T) v` for `query` `[batch, heads, n, width]`, `key` and `value` `[batch, heads, m, width]`.
+    #[fusion(dtype = query, shape = query)]
+    fn attend(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        weighing: Weighing,
+    ) -> FloatTensor<Self>;
 
     /// The exact GELU.
+    #[fusion(dtype = x, shape = x)]
     fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// `value * gelu(gate)` for `x = [value, gate]` over the last dimension.
+    #[fusion(dtype = x, shape = halved(x))]
     fn gated_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// An operation of one tracked input.
-trait Operation: Clone + std::fmt::Debug + Send + 'static {
-    /// What the gradient needs of the forward pass.
-    type Kept: Clone + std::fmt::Debug + Send + 'static;
-
-    fn forward(&self, x: &Floats) -> Floats;
-
-    fn keep(&self, x: Floats, y: &Floats) -> Self::Kept;
-
-    /// The gradient of the input, given that of the output.
-    fn gradient(&self, kept: Self::Kept, grad: Floats) -> Floats;
-}
-
-impl Kernels for Flex {
-    fn linear_map(x: Floats, weight: Floats) -> Floats {
-        linear::LinearOp { weight, bias: None }.forward(&x)
+/// The gradients of the inputs of [`Kernels`], given `grad`, the gradient of the result.
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Fusion: cfg(feature = "gpu"))]
+pub(crate) trait Gradients: Backend {
+    /// Of [`Kernels::linear_map`] and [`Kernels::affine_map`].
+    #[fusion(default)]
+    fn linear_gradient(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::product::<Self>(grad, Self::float_transpose(weight))
     }
 
-    fn affine_map(x: Floats, weight: Floats, bias: Floats) -> Floats {
-        linear::LinearOp { weight, bias: Some(bias) }.forward(&x)
-    }
+    /// Of [`Kernels::conv3x3`], whose input was `[batch, height, width, inputs]`.
+    #[fusion(dtype = grad, shape = Shape::new(*input))]
+    fn conv3x3_gradient(
+        grad: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        input: [usize; 4],
+        sampling: Sampling,
+    ) -> FloatTensor<Self>;
 
-    fn conv3x3(x: Floats, weight: Floats, bias: Floats, sampling: Sampling) -> Floats {
-        conv::Conv3x3Op { weight, bias, sampling }.forward(&x)
-    }
+    /// Of [`Kernels::group_norm`] at `x`.
+    #[fusion(dtype = x, shape = x)]
+    fn group_norm_gradient(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        grouping: Grouping,
+    ) -> FloatTensor<Self>;
 
-    fn group_norm(
-        x: Floats,
-        gamma: Floats,
-        beta: Floats,
-        groups: usize,
+    /// Of [`Kernels::layer_norm`] at `x`.
+    #[fusion(dtype = x, shape = x)]
+    fn layer_norm_gradient(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
         epsilon: f64,
-        activate: bool,
-    ) -> Floats {
-        group_norm::GroupNormOp { gamma, beta, groups, epsilon, activate }.forward(&x)
+    ) -> FloatTensor<Self>;
+
+    /// Of [`Kernels::attend`]: of queries, keys and values.
+    #[fusion(meta = |query, key, value, _, _| (query.clone(), key.clone(), value.clone()))]
+    fn attend_gradient(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        weighing: Weighing,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Of [`Kernels::exact_gelu`] at `x`.
+    #[fusion(dtype = x, shape = x)]
+    fn exact_gelu_gradient(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Of [`Kernels::gated_gelu`] at `x`.
+    #[fusion(dtype = x, shape = x)]
+    fn gated_gelu_gradient(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// The shape of a convolution's result; there is a bias for each output.
+#[cfg(feature = "gpu")]
+fn convolved(x: &Shape, bias: &Shape, sampling: &Sampling) -> Shape {
+    let (stride, before, after) = sampling.stride_and_padding();
+    let along = |length: usize| (length + before + after - 3) / stride + 1;
+    Shape::new([x[0], along(x[1]), along(x[2]), bias[0]])
+}
+
+/// The shape of a gate's result.
+#[cfg(feature = "gpu")]
+fn halved(x: &Shape) -> Shape {
+    let mut shape = x.clone();
+    let last = shape.num_dims() - 1;
+    shape[last] /= 2;
+    shape
+}
+
+/// Linear layers of a backend's own operations.
+mod composed {
+    use burn::backend::tensor::FloatTensor;
+    use burn::backend::{Backend, TensorMetadata};
+    use burn::tensor::Shape;
+
+    /// The rows of `x` times `matrix`.
+    pub(super) fn product<B: Backend>(x: FloatTensor<B>, matrix: FloatTensor<B>) -> FloatTensor<B> {
+        let (mut shape, inner) = (x.shape(), matrix.shape());
+        let last = shape.num_dims() - 1;
+        let rows = shape.num_elements() / inner[0];
+        let y = B::float_matmul(B::float_reshape(x, Shape::new([rows, inner[0]])), matrix);
+        shape[last] = inner[1];
+        B::float_reshape(y, shape)
     }
 
-    fn layer_norm(x: Floats, gamma: Floats, beta: Floats, epsilon: f64) -> Floats {
-        layer_norm::LayerNormOp { gamma, beta, epsilon }.forward(&x)
-    }
-
-    fn scaled_softmax(x: Floats, scale: f64) -> Floats {
-        softmax::SoftmaxOp { scale: scale as f32 }.forward(&x)
-    }
-
-    fn exact_gelu(x: Floats) -> Floats {
-        gelu::GeluOp.forward(&x)
-    }
-
-    fn gated_gelu(x: Floats) -> Floats {
-        gelu::GatedGeluOp.forward(&x)
+    pub(super) fn plus_bias<B: Backend>(y: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
+        let mut ones = vec![1; y.shape().num_dims()];
+        if let Some(last) = ones.last_mut() {
+            *last = bias.shape()[0];
+        }
+        B::float_add(y, B::float_reshape(bias, Shape::from(ones)))
     }
 }
-
-/// As [`Kernels::linear_map`] or [`Kernels::affine_map`], on tensors.
-pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(match bias {
-        None => <Dispatch as Kernels>::linear_map(x, weight),
-        Some(bias) => <Dispatch as Kernels>::affine_map(x, weight, bias.into_dispatch()),
-    })
-}
-
-/// As [`Kernels::conv3x3`], on tensors.
-pub(crate) fn conv3x3(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, sampling: Sampling) -> Tensor<4> {
-    let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as Kernels>::conv3x3(x, weight, bias, sampling))
-}
-
-/// As [`Kernels::group_norm`], on tensors.
-pub(crate) fn group_norm(
-    x: Tensor<4>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    groups: usize,
-    epsilon: f64,
-    activate: bool,
-) -> Tensor<4> {
-    let (x, gamma, beta) = (x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as Kernels>::group_norm(x, gamma, beta, groups, epsilon, activate))
-}
-
-/// As [`Kernels::layer_norm`], on tensors.
-pub(crate) fn layer_norm<const D: usize>(
-    x: Tensor<D>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    epsilon: f64,
-) -> Tensor<D> {
-    let (x, gamma, beta) = (x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as Kernels>::layer_norm(x, gamma, beta, epsilon))
-}
-
-/// As [`Kernels::scaled_softmax`], on tensors.
-pub(crate) fn scaled_softmax<const D: usize>(x: Tensor<D>, scale: f64) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::scaled_softmax(x.into_dispatch(), scale))
-}
-
-/// As [`Kernels::exact_gelu`], on tensors.
-pub(crate) fn exact_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::exact_gelu(x.into_dispatch()))
-}
-
-/// As [`Kernels::gated_gelu`], on tensors.
-pub(crate) fn gated_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::gated_gelu(x.into_dispatch()))
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,11 +1,24 @@
-//! Every kernel against the same operation composed of tensor functions, forward and backward.
+//! Every kernel against the same operation composed of tensor functions on the CPU, forward and backward.
+//!
+//! The kernels for cards run in a build with the feature `wgpu`, on whatever Vulkan device there is: Mesa's `lavapipe` is one that
+//! needs no card.
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData, activation, module, ops::ConvOptions};
 
 use super::*;
 use crate::layers::{channels_first, channels_last};
 
+/// Relative error of all numbers of a result together.
 const LIMIT: f64 = 3e-6;
+
+/// Where the kernels are tested.
+fn devices() -> Vec<Device> {
+    vec![
+        Device::flex(),
+        #[cfg(feature = "wgpu")]
+        Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+    ]
+}
 
 /// Numbers that look random but are the same every time, from -1 to 1.
 fn sample<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
@@ -17,6 +30,11 @@ fn sample<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
         })
         .collect();
     Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+}
+
+/// `parameter` on the device of `x`, untracked.
+fn beside<const D: usize, const E: usize>(x: &Tensor<D>, parameter: &Tensor<E>) -> Tensor<E> {
+    parameter.clone().to_device(&x.device())
 }
 
 fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
@@ -31,7 +49,7 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
     assert!(error < LIMIT, "{what}: relative error {error:.1e}");
 }
 
-/// Holds `kernel` against `composed` on `x`: values, values of a tracked input, gradient of the input.
+/// Holds `kernel` on every device against `composed` on the CPU, both on `x`: values, values of a tracked input, gradient of the input.
 fn compare<const D: usize, const E: usize>(
     what: &str,
     x: Tensor<D>,
@@ -40,14 +58,37 @@ fn compare<const D: usize, const E: usize>(
 ) {
     let expected = composed(x.clone());
     let weights = sample(expected.dims(), 99);
-    assert_close(what, &values(kernel(x.clone())), &values(expected));
-
-    let gradient = |operation: &dyn Fn(Tensor<D>) -> Tensor<E>| {
-        let x = x.clone().autodiff().require_grad();
-        let gradients = (operation(x.clone()) * weights.clone()).sum().backward();
+    let gradient = |operation: &dyn Fn(Tensor<D>) -> Tensor<E>, x: Tensor<D>| {
+        let x = x.autodiff().require_grad();
+        let y = operation(x.clone());
+        let weights = beside(&y, &weights);
+        let gradients = (y * weights).sum().backward();
         values(x.grad(&gradients).unwrap())
     };
-    assert_close(&format!("gradient of {what}"), &gradient(&kernel), &gradient(&composed));
+    let (expected, expected_gradient) = (values(expected), gradient(&composed, x.clone()));
+    for device in devices() {
+        let what = format!("{what} on {device:?}");
+        let x = x.clone().to_device(&device);
+        assert_close(&what, &values(kernel(x.clone())), &expected);
+        assert_close(&format!("gradient of {what}"), &gradient(&kernel, x), &expected_gradient);
+    }
+}
+
+/// A kernel's weight `[3, 3, inputs, outputs]` as the device of `x` wants it.
+fn laid_out(x: &Tensor<4>, weight: &Tensor<4>) -> Tensor<4> {
+    let weight = match convolves_outputs_first(&x.device()) {
+        true => weight.clone().permute([3, 0, 1, 2]),
+        false => weight.clone(),
+    };
+    let packed = Tensor::<4>::from_data(weight.into_data(), &Device::flex());
+    beside(x, &packed)
+}
+
+fn composed_convolution(x: Tensor<4>, weight: &Tensor<4>, bias: &Tensor<1>, sampling: Sampling) -> Tensor<4> {
+    let (stride, before, after) = sampling.stride_and_padding();
+    let options = ConvOptions::new_with_padding([stride; 2], [(before, after); 2], [1; 2], 1);
+    let weight = weight.clone().permute([3, 2, 0, 1]);
+    channels_last(module::conv2d(channels_first(x), weight, Some(bias.clone()), options))
 }
 
 #[test]
@@ -59,16 +100,11 @@ fn convolution() {
             }
             let (x, weight, bias) =
                 (sample([2, height, width, 6], 1), sample([3, 3, 6, 5], 2), sample([5], 3));
-            let (stride, before, after) = sampling.stride_and_padding();
             compare(
                 &format!("{sampling:?} on {height}x{width}"),
                 x,
-                |x| conv3x3(x, weight.clone(), bias.clone(), sampling),
-                |x| {
-                    let options = ConvOptions::new_with_padding([stride; 2], [(before, after); 2], [1; 2], 1);
-                    let weight = weight.clone().permute([3, 2, 0, 1]);
-                    channels_last(module::conv2d(channels_first(x), weight, Some(bias.clone()), options))
-                },
+                |x| conv3x3(x.clone(), laid_out(&x, &weight), beside(&x, &bias), sampling),
+                |x| composed_convolution(x, &weight, &bias, sampling),
             );
         }
     }
@@ -77,15 +113,11 @@ fn convolution() {
 #[test]
 fn convolution_in_several_strips() {
     let (x, weight, bias) = (sample([1, 70, 64, 32], 1), sample([3, 3, 32, 4], 2), sample([4], 3));
-    let options = || ConvOptions::new([1; 2], [1; 2], [1; 2], 1);
     compare(
         "a tall picture",
         x,
-        |x| conv3x3(x, weight.clone(), bias.clone(), Sampling::Same),
-        |x| {
-            let weight = weight.clone().permute([3, 2, 0, 1]);
-            channels_last(module::conv2d(channels_first(x), weight, Some(bias.clone()), options()))
-        },
+        |x| conv3x3(x.clone(), laid_out(&x, &weight), beside(&x, &bias), Sampling::Same),
+        |x| composed_convolution(x, &weight, &bias, Sampling::Same),
     );
 }
 
@@ -96,7 +128,7 @@ fn linear_layers() {
         compare(
             &format!("a linear layer, bias {}", bias.is_some()),
             sample([3, 5, 6], 1),
-            |x| linear(x, weight.clone(), bias.clone()),
+            |x| linear(x.clone(), beside(&x, &weight), bias.as_ref().map(|bias| beside(&x, bias))),
             |x| {
                 let y = x.matmul(weight.clone().unsqueeze());
                 bias.clone().map_or(y.clone(), |bias| y + bias.unsqueeze())
@@ -116,14 +148,15 @@ fn composed_group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: 
 
 #[test]
 fn group_normalisation() {
-    for [height, width, channels, groups] in [[4, 6, 12, 3], [1, 1, 12, 2], [20, 17, 32, 8]] {
+    for [height, width, channels, groups] in [[4, 6, 12, 3], [1, 1, 12, 2], [20, 17, 32, 8], [9, 9, 20, 2]] {
         let x = sample([3, height, width, channels], 4) * 0.3 + 1.0;
         let (gamma, beta) = (sample([channels], 5) + 1.5, sample([channels], 6));
         for activate in [false, true] {
+            let grouping = Grouping { groups, epsilon: 1e-5, activate };
             compare(
                 &format!("group norm of {height}x{width}x{channels}, SiLU {activate}"),
                 x.clone(),
-                |x| group_norm(x, gamma.clone(), beta.clone(), groups, 1e-5, activate),
+                |x| group_norm(x.clone(), beside(&x, &gamma), beside(&x, &beta), grouping),
                 |x| {
                     let y = composed_group_norm(x, gamma.clone(), beta.clone(), groups);
                     if activate { activation::silu(y) } else { y }
@@ -135,13 +168,13 @@ fn group_normalisation() {
 
 #[test]
 fn layer_normalisation() {
-    for width in [5, 16, 40, 192] {
+    for width in [5, 16, 40, 192, 1280] {
         let x = sample([2, 7, width], 7) + 1.0;
         let (gamma, beta) = (sample([width], 8) + 1.5, sample([width], 9));
         compare(
             &format!("layer norm of width {width}"),
             x,
-            |x| layer_norm(x, gamma.clone(), beta.clone(), 1e-5),
+            |x| layer_norm(x.clone(), beside(&x, &gamma), beside(&x, &beta), 1e-5),
             |x| {
                 let centred = x.clone() - x.mean_dim(2);
                 let variance = centred.clone().square().mean_dim(2);
@@ -151,25 +184,56 @@ fn layer_normalisation() {
     }
 }
 
+/// Attention of tensor functions, every score there at once.
+fn composed_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, weighing: Weighing) -> Tensor<4> {
+    let ([_, _, n, _], [_, _, m, _]) = (query.dims(), key.dims());
+    let hidden = |row: usize, column: usize| weighing.causal && column > row;
+    let mask = (0..n * m).map(|index| if hidden(index / m, index % m) { f32::NEG_INFINITY } else { 0.0 });
+    let mask = TensorData::new(mask.collect::<Vec<_>>(), [1, 1, n, m]);
+    let mask = Tensor::<4>::from_data(mask, &Device::flex());
+    activation::softmax(query.matmul(key.swap_dims(2, 3)) * weighing.scale + mask, 3).matmul(value)
+}
+
 #[test]
-fn softmax_of_scaled_scores() {
-    for width in [1, 3, 16, 77] {
-        let x = sample([2, 3, 5, width], 10) * 20.0;
+fn attention_to_others_and_to_earlier_ones() {
+    for (n, m, causal) in [(5, 3, false), (16, 77, false), (7, 7, true), (33, 33, true)] {
+        let [query, key, value] =
+            [(n, 10), (m, 11), (m, 12)].map(|(n, seed)| sample([2, 3, n, 8], seed) * 3.0);
+        let weighing = Weighing { scale: 0.35, causal };
+        let what = |input: &str| format!("attention of {n} to {m}, causal {causal}, by its {input}");
         compare(
-            &format!("softmax of width {width}"),
-            x,
-            |x| scaled_softmax(x, 0.3),
-            |x| activation::softmax(x * 0.3, 3),
+            &what("queries"),
+            query.clone(),
+            |x| attention(x.clone(), beside(&x, &key), beside(&x, &value), weighing),
+            |x| composed_attention(x, key.clone(), value.clone(), weighing),
+        );
+        compare(
+            &what("keys"),
+            key.clone(),
+            |x| attention(beside(&x, &query), x.clone(), beside(&x, &value), weighing),
+            |x| composed_attention(query.clone(), x, value.clone(), weighing),
+        );
+        compare(
+            &what("values"),
+            value.clone(),
+            |x| attention(beside(&x, &query), beside(&x, &key), x, weighing),
+            |x| composed_attention(query.clone(), key.clone(), x, weighing),
         );
     }
 }
 
 #[test]
-fn softmax_leaves_hidden_positions_out() {
-    let scores = Tensor::<2>::from_data([[0.0, f32::NEG_INFINITY, 0.0]], &Device::flex());
-    let found = values(scaled_softmax(scores, 1.0));
-    assert_eq!((found[0], found[2]), (0.5, 0.5));
-    assert!(found[1] < 1e-37, "a hidden position has probability {}", found[1]);
+fn attention_in_several_pieces() {
+    let [query, key, value] = [20, 21, 22].map(|seed| sample([1, 2, 1600, 8], seed));
+    for causal in [false, true] {
+        let weighing = Weighing { scale: 0.35, causal };
+        compare(
+            &format!("attention by all its inputs in two pieces, causal {causal}"),
+            query.clone(),
+            |x| attention(x.clone(), beside(&x, &key) + x.clone(), beside(&x, &value) + x, weighing),
+            |x| composed_attention(x.clone(), key.clone() + x.clone(), value.clone() + x, weighing),
+        );
+    }
 }
 
 #[test]
@@ -180,18 +244,23 @@ fn gelu() {
 
 #[test]
 fn gelu_as_a_gate() {
-    let x = sample([3, 5, 26], 12) * 3.0;
-    compare("gated gelu", x, gated_gelu, |x| {
-        x.clone().narrow(2, 0, 13) * activation::gelu(x.narrow(2, 13, 13))
-    });
+    for width in [26, 64] {
+        let x = sample([3, 5, width], 12) * 3.0;
+        let half = width / 2;
+        compare("gated gelu", x, gated_gelu, |x| {
+            x.clone().narrow(2, 0, half) * activation::gelu(x.narrow(2, half, half))
+        });
+    }
 }
 
 #[test]
 fn views_are_read_in_their_own_order() {
-    let x = sample([3, 4, 5], 13);
-    let view = x.clone().permute([2, 0, 1]).narrow(0, 1, 3);
-    let copy = Tensor::<3>::from_data(view.clone().into_data(), &Device::flex());
-    assert_eq!(values(exact_gelu(view)), values(exact_gelu(copy)));
+    for device in devices() {
+        let x = sample([3, 4, 5], 13).to_device(&device);
+        let view = x.permute([2, 0, 1]).narrow(0, 1, 3);
+        let copy = Tensor::<3>::from_data(view.clone().into_data(), &device);
+        assert_eq!(values(exact_gelu(view)), values(exact_gelu(copy)), "{device:?}");
+    }
 }
 
 #[test]

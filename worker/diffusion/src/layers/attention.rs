@@ -1,43 +1,31 @@
 //! Multi-head scaled dot-product attention.
 
-use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData, activation::softmax};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData, activation::softmax};
 
-use crate::kernels;
+use crate::kernels::{self, Weighing};
 
 /// How queries, keys and values are cut into heads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attention {
     /// The number of heads; it divides the width.
     pub(crate) heads: usize,
-    /// Compute the scores in f32 even where the model is narrower.
+    /// A query sees no later key.
+    pub(crate) causal: bool,
+    /// Compute the scores in f32 even where the model is narrower; the kernels do so always.
     pub(crate) upcast: bool,
 }
 
 impl Attention {
-    /// `softmax((q k^T + mask) / sqrt(width / heads)) v` for `q` `[batch, n, width]`, `k` and `v`
-    /// `[batch, m, width]`, `mask` broadcastable to `[batch, heads, n, m]`.
-    pub(crate) fn attend(
-        &self,
-        query: Tensor<3>,
-        key: Tensor<3>,
-        value: Tensor<3>,
-        mask: Option<Tensor<4>>,
-    ) -> Tensor<3> {
+    /// `softmax(q k^T / sqrt(width / heads)) v` for `q` `[batch, n, width]`, `k` and `v` `[batch, m, width]`.
+    pub(crate) fn attend(&self, query: Tensor<3>, key: Tensor<3>, value: Tensor<3>) -> Tensor<3> {
         let shape @ [_, _, width] = query.dims();
-        let dtype = query.dtype();
         let scale = ((width / self.heads) as f64).sqrt().recip();
-        let (mut query, mut key) = (self.split(query), self.split(key));
-        if self.upcast {
-            (query, key) = (query.cast(FloatDType::F32), key.cast(FloatDType::F32));
-        }
-        let scores = query.matmul(key.swap_dims(2, 3));
-        let scores = match mask {
-            Some(mask) => scores + mask,
-            None => scores,
+        let (query, key, value) = (self.split(query), self.split(key), self.split(value));
+        let attended = match kernels::serve(&query) {
+            true => kernels::attention(query, key, value, Weighing { scale, causal: self.causal }),
+            false => self.composed(query, key, value, scale),
         };
-        let probabilities = scaled_softmax(scores, scale);
-        let probabilities = if self.upcast { probabilities.cast(dtype) } else { probabilities };
-        probabilities.matmul(self.split(value)).swap_dims(1, 2).reshape(shape)
+        attended.swap_dims(1, 2).reshape(shape)
     }
 
     /// `[batch, n, width]` to a view `[batch, heads, n, width / heads]`.
@@ -45,17 +33,26 @@ impl Attention {
         let [batch, n, width] = x.dims();
         x.reshape([batch, n, self.heads, width / self.heads]).swap_dims(1, 2)
     }
+
+    fn composed(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, scale: f64) -> Tensor<4> {
+        let dtype = query.dtype();
+        let (query, key) = match self.upcast {
+            true => (query.cast(FloatDType::F32), key.cast(FloatDType::F32)),
+            false => (query, key),
+        };
+        let scores = query.matmul(key.swap_dims(2, 3)) * scale;
+        let scores = if self.causal { hide_later_positions(scores) } else { scores };
+        softmax(scores, 3).cast(dtype).matmul(value)
+    }
 }
 
-/// `softmax(scale * x)` over the last dimension.
-fn scaled_softmax(x: Tensor<4>, scale: f64) -> Tensor<4> {
-    if kernels::serve(&x) { kernels::scaled_softmax(x, scale) } else { softmax(x * scale, 3) }
-}
-
-/// The mask `[1, 1, length, length]` that hides later positions.
-pub(crate) fn causal_mask(length: usize, device: &Device, dtype: FloatDType) -> Tensor<4> {
+/// Scores `[batch, heads, n, n]` of which a row keeps those up to its own position.
+fn hide_later_positions(scores: Tensor<4>) -> Tensor<4> {
+    let [_, _, length, _] = scores.dims();
+    let (device, dtype) = (scores.device(), scores.dtype());
     let mask: Vec<f32> = (0..length * length)
         .map(|index| if index % length > index / length { f32::NEG_INFINITY } else { 0.0 })
         .collect();
-    Tensor::from_data(TensorData::new(mask, [1, 1, length, length]), (device, DType::from(dtype)))
+    let mask = Tensor::<4>::from_data(TensorData::new(mask, [1, 1, length, length]), (&device, DType::F32));
+    scores + mask.cast(dtype)
 }

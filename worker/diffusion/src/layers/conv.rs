@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
-use super::{channels_first, channels_last, contiguous};
+use super::{channels_first, channels_last};
 use crate::kernels;
 use crate::weights::{WeightError, Weights};
 
@@ -33,7 +33,7 @@ impl Sampling {
 /// A 3x3 convolution with bias.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv3x3 {
-    /// `[3, 3, inputs, outputs]`, a matrix for the kernels; stored as `[outputs, inputs, 3, 3]`.
+    /// As [`kernels::convolves_outputs_first`] says for the device; stored as `[outputs, inputs, 3, 3]`.
     weight: Tensor<4>,
     bias: Tensor<1>,
     sampling: Sampling,
@@ -46,12 +46,12 @@ impl Conv3x3 {
         outputs: usize,
         sampling: Sampling,
     ) -> Result<Self, WeightError> {
-        let weight = weights.tensor("weight", [outputs, inputs, 3, 3])?;
-        Ok(Self {
-            weight: contiguous(weight.permute([2, 3, 1, 0])),
-            bias: weights.tensor("bias", [outputs])?,
-            sampling,
-        })
+        let stored = [outputs, inputs, 3, 3];
+        let weight = match kernels::convolves_outputs_first(weights.device()) {
+            true => weights.kernel_of_outputs("weight", stored)?,
+            false => weights.kernel("weight", stored)?,
+        };
+        Ok(Self { weight, bias: weights.tensor("bias", [outputs])?, sampling })
     }
 
     /// `[batch, height, width, inputs]` to `[batch, height', width', outputs]`.

@@ -2,7 +2,6 @@
 
 use burn::tensor::Tensor;
 
-use super::contiguous;
 use crate::kernels;
 use crate::weights::{WeightError, Weights};
 
@@ -26,8 +25,7 @@ impl Linear {
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, WeightError> {
-        let weight = contiguous(weights.tensor("weight", [outputs, inputs])?.transpose());
-        Ok(Self { weight, bias: None })
+        Ok(Self { weight: weights.matrix("weight", [outputs, inputs])?, bias: None })
     }
 
     /// A layer that is stored as a 1x1 convolution, `[outputs, inputs, 1, 1]`.
@@ -36,8 +34,7 @@ impl Linear {
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, WeightError> {
-        let weight = weights.tensor("weight", [outputs, inputs, 1, 1])?;
-        let weight = contiguous(weight.reshape([outputs, inputs]).transpose());
+        let weight = weights.kernel("weight", [outputs, inputs, 1, 1])?.reshape([inputs, outputs]);
         Ok(Self { weight, bias: Some(weights.tensor("bias", [outputs])?) })
     }
 

@@ -13,7 +13,7 @@ mod resample;
 mod resnet;
 
 pub(crate) use activation::{gated_gelu, gelu_erf, quick_gelu, silu};
-pub(crate) use attention::{Attention, causal_mask};
+pub(crate) use attention::Attention;
 pub(crate) use conv::{Conv3x3, Sampling};
 pub(crate) use linear::Linear;
 pub(crate) use norm::{GroupNorm, LayerNorm};
@@ -30,10 +30,4 @@ pub(crate) fn channels_last(x: Tensor<4>) -> Tensor<4> {
 /// `[batch, height, width, channels]` to `[batch, channels, height, width]`.
 pub(crate) fn channels_first(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 3, 1, 2])
-}
-
-/// The same tensor with its elements lying in the order of its dimensions.
-pub(crate) fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let (device, dtype) = (x.device(), x.dtype());
-    Tensor::from_data(x.into_data(), (&device, dtype))
 }

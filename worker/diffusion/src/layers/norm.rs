@@ -6,7 +6,7 @@
 use burn::tensor::{Tensor, module};
 
 use super::silu;
-use crate::kernels;
+use crate::kernels::{self, Grouping};
 use crate::weights::{WeightError, Weights};
 
 /// Normalisation over groups of channels and all pixels, on channels-last data.
@@ -40,8 +40,8 @@ impl GroupNorm {
     }
 
     fn fused(&self, x: Tensor<4>, activate: bool) -> Tensor<4> {
-        let (gamma, beta) = (self.gamma.clone(), self.beta.clone());
-        kernels::group_norm(x, gamma, beta, self.groups, self.epsilon, activate)
+        let grouping = Grouping { groups: self.groups, epsilon: self.epsilon, activate };
+        kernels::group_norm(x, self.gamma.clone(), self.beta.clone(), grouping)
     }
 
     fn composed(&self, x: Tensor<4>) -> Tensor<4> {

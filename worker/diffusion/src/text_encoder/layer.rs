@@ -32,7 +32,7 @@ impl EncoderLayer {
             k_proj: projection("k_proj")?,
             v_proj: projection("v_proj")?,
             out_proj: projection("out_proj")?,
-            attention: Attention { heads: config.num_attention_heads, upcast: false },
+            attention: Attention { heads: config.num_attention_heads, causal: true, upcast: false },
             layer_norm2: norm("layer_norm2")?,
             fc1: Linear::load(&weights.at("mlp.fc1"), width, inner)?,
             fc2: Linear::load(&weights.at("mlp.fc2"), inner, width)?,
@@ -40,15 +40,15 @@ impl EncoderLayer {
         })
     }
 
-    /// `[batch, length, width]`, same shape out; `mask` is the causal one.
-    pub(super) fn forward(&self, x: Tensor<3>, mask: &Tensor<4>) -> Tensor<3> {
+    /// `[batch, length, width]`, same shape out.
+    pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let normed = self.layer_norm1.forward(x.clone());
         let (query, key, value) = (
             self.q_proj.forward(normed.clone()),
             self.k_proj.forward(normed.clone()),
             self.v_proj.forward(normed),
         );
-        let attended = self.attention.attend(query, key, value, Some(mask.clone()));
+        let attended = self.attention.attend(query, key, value);
         let x = x + self.out_proj.forward(attended);
 
         let inner = self.fc1.forward(self.layer_norm2.forward(x.clone()));

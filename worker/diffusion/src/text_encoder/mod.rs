@@ -10,7 +10,7 @@ use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 
 pub use config::{HiddenAct, TextConfig};
 
-use crate::layers::{LayerNorm, causal_mask};
+use crate::layers::LayerNorm;
 use crate::weights::{WeightError, Weights};
 use layer::EncoderLayer;
 
@@ -212,30 +212,28 @@ impl TextEncoder {
     /// `embeddings` is `[batch, length, width]` as [`TextEncoder::embed`] gives it: positions are added
     /// here. Every position sees itself and what stands before it; padding is not masked.
     pub fn forward(&self, embeddings: Tensor<3>) -> Tensor<3> {
-        let (mut x, mask) = self.enter(embeddings);
+        let mut x = self.enter(embeddings);
         for layer in &self.layers {
-            x = layer.forward(x, &mask);
+            x = layer.forward(x);
         }
         self.final_layer_norm.forward(x)
     }
 
     /// The embeddings with positions, then the output of each layer before the final normalisation.
     pub fn hidden_states(&self, embeddings: Tensor<3>) -> Vec<Tensor<3>> {
-        let (x, mask) = self.enter(embeddings);
+        let mut x = self.enter(embeddings);
         let mut states = vec![x.clone()];
-        let mut x = x;
         for layer in &self.layers {
-            x = layer.forward(x, &mask);
+            x = layer.forward(x);
             states.push(x.clone());
         }
         states
     }
 
-    fn enter(&self, embeddings: Tensor<3>) -> (Tensor<3>, Tensor<4>) {
+    fn enter(&self, embeddings: Tensor<3>) -> Tensor<3> {
         let [_, length, _] = embeddings.dims();
         let positions = self.position_embedding.clone().narrow(0, 0, length).unsqueeze();
-        let mask = causal_mask(length, &self.device, self.dtype);
-        (embeddings.cast(self.dtype) + positions, mask)
+        embeddings.cast(self.dtype) + positions
     }
 
     /// The length that all rows have.

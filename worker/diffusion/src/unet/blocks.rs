@@ -3,17 +3,10 @@
 use burn::tensor::Tensor;
 
 use super::transformer::SpatialTransformer;
-use super::{Taps, UNetConfig, UNetLevel};
-use crate::layers::{Conv3x3, ResnetBlock, ResnetSizes, Sampling, upsample_nearest};
+use super::walk::{Unit, Walk};
+use super::{UNetConfig, UNetLevel};
+use crate::layers::{Conv3x3, ResnetBlock, ResnetSizes, Sampling};
 use crate::weights::{WeightError, Weights};
-
-/// What every block of one evaluation is told.
-pub(crate) struct Conditions<'a> {
-    /// SiLU of the time embedding, `[batch, time_width]`.
-    pub(crate) activated_time: &'a Tensor<2>,
-    /// `[batch, length, cross_attention_dim]`.
-    pub(crate) context: &'a Tensor<3>,
-}
 
 /// A residual block, and attention after it where the level attends.
 #[derive(Debug, Clone)]
@@ -47,11 +40,21 @@ impl Layer {
         Ok(Self { name: resnet.name().to_owned(), resnet: ResnetBlock::load(&resnet, sizes)?, attention })
     }
 
-    fn forward(&self, x: Tensor<4>, conditions: &Conditions<'_>, taps: &mut Taps) -> Tensor<4> {
-        let y = self.resnet.forward(x, Some(conditions.activated_time));
-        taps.see_picture(&self.name, &y);
+    fn forward<'u>(&'u self, x: Tensor<4>, walk: &mut Walk<'u, '_>) -> Tensor<4> {
+        let y = walk.through(Unit::Residual(&self.resnet), x);
+        self.attend(y, walk)
+    }
+
+    /// As [`Layer::forward`], with the last skip beside `x`.
+    fn forward_with_skip<'u>(&'u self, x: Tensor<4>, walk: &mut Walk<'u, '_>) -> Tensor<4> {
+        let y = walk.through_with_skip(Unit::Residual(&self.resnet), x);
+        self.attend(y, walk)
+    }
+
+    fn attend<'u>(&'u self, y: Tensor<4>, walk: &mut Walk<'u, '_>) -> Tensor<4> {
+        walk.see(&self.name, &y);
         match &self.attention {
-            Some(attention) => attention.forward(y, conditions.context, taps),
+            Some(attention) => walk.through(Unit::Attention(attention), y),
             None => y,
         }
     }
@@ -101,24 +104,23 @@ impl DownBlock {
         Ok(Self { name: weights.name().to_owned(), layers, downsampler })
     }
 
-    /// Leaves a copy of every intermediate result in `skips`, for the way up.
-    pub(crate) fn forward(
-        &self,
-        mut x: Tensor<4>,
-        conditions: &Conditions<'_>,
-        skips: &mut Vec<Tensor<4>>,
-        taps: &mut Taps,
-    ) -> Tensor<4> {
+    /// Leaves every intermediate result for the way up.
+    pub(crate) fn forward<'u>(&'u self, mut x: Tensor<4>, walk: &mut Walk<'u, '_>) -> Tensor<4> {
         for layer in &self.layers {
-            x = layer.forward(x, conditions, taps);
-            skips.push(x.clone());
+            x = layer.forward(x, walk);
+            walk.leave_skip(&x);
         }
         if let Some(downsampler) = &self.downsampler {
-            x = downsampler.forward(x);
-            skips.push(x.clone());
+            x = walk.through(Unit::Down(downsampler), x);
+            walk.leave_skip(&x);
         }
-        taps.see_picture(&self.name, &x);
+        walk.see(&self.name, &x);
         x
+    }
+
+    /// Its attention blocks in the order in which an evaluation comes by them.
+    pub(crate) fn attentions(&self) -> impl Iterator<Item = &SpatialTransformer> {
+        self.layers.iter().filter_map(|layer| layer.attention.as_ref())
     }
 }
 
@@ -143,11 +145,16 @@ impl MidBlock {
         })
     }
 
-    pub(crate) fn forward(&self, x: Tensor<4>, conditions: &Conditions<'_>, taps: &mut Taps) -> Tensor<4> {
-        let x = self.first.forward(x, conditions, taps);
-        let x = self.last.forward(x, conditions, taps);
-        taps.see_picture(&self.name, &x);
+    pub(crate) fn forward<'u>(&'u self, x: Tensor<4>, walk: &mut Walk<'u, '_>) -> Tensor<4> {
+        let x = self.first.forward(x, walk);
+        let x = self.last.forward(x, walk);
+        walk.see(&self.name, &x);
         x
+    }
+
+    /// Its attention blocks in the order in which an evaluation comes by them.
+    pub(crate) fn attentions(&self) -> impl Iterator<Item = &SpatialTransformer> {
+        [&self.first, &self.last].into_iter().filter_map(|layer| layer.attention.as_ref())
     }
 }
 
@@ -188,29 +195,23 @@ impl UpBlock {
         Ok(Self { name: weights.name().to_owned(), layers, upsampler })
     }
 
-    /// Takes its share of `skips` from the end, and enlarges to the size of the skip that the next level
-    /// will take: odd sizes, which halving rounded up, fit again.
-    pub(crate) fn forward(
-        &self,
-        mut x: Tensor<4>,
-        conditions: &Conditions<'_>,
-        skips: &mut Vec<Tensor<4>>,
-        taps: &mut Taps,
-    ) -> Tensor<4> {
+    /// Takes its share of the skips, and enlarges to the size of the skip that the next level will take: odd
+    /// sizes, which halving rounded up, fit again.
+    pub(crate) fn forward<'u>(&'u self, mut x: Tensor<4>, walk: &mut Walk<'u, '_>) -> Tensor<4> {
         for layer in &self.layers {
-            let joined = match skips.pop() {
-                Some(skip) => Tensor::cat(vec![x, skip], 3),
-                None => x,
-            };
-            x = layer.forward(joined, conditions, taps);
+            x = layer.forward_with_skip(x, walk);
         }
         if let Some(upsampler) = &self.upsampler {
             let [_, height, width, _] = x.dims();
-            let [_, new_height, new_width, _] =
-                skips.last().map_or([0, 2 * height, 2 * width, 0], |skip| skip.dims());
-            x = upsampler.forward(upsample_nearest(x, new_height, new_width));
+            let size = walk.next_size().unwrap_or([2 * height, 2 * width]);
+            x = walk.through(Unit::Up(upsampler, size), x);
         }
-        taps.see_picture(&self.name, &x);
+        walk.see(&self.name, &x);
         x
+    }
+
+    /// Its attention blocks in the order in which an evaluation comes by them.
+    pub(crate) fn attentions(&self) -> impl Iterator<Item = &SpatialTransformer> {
+        self.layers.iter().filter_map(|layer| layer.attention.as_ref())
     }
 }

@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::context::KeysValues;
 use super::{Taps, UNetConfig};
 use crate::layers::{Attention, GroupNorm, LayerNorm, Linear, gated_gelu};
 use crate::weights::{WeightError, Weights};
@@ -47,13 +48,24 @@ impl SpatialTransformer {
         })
     }
 
-    /// `x` `[batch, height, width, channels]`, `context` `[batch, length, cross_attention_dim]`.
-    pub(crate) fn forward(&self, x: Tensor<4>, context: &Tensor<3>, taps: &mut Taps) -> Tensor<4> {
+    /// How many layers attend to the context, one after the other.
+    pub(crate) fn depth(&self) -> usize {
+        self.transformer_blocks.len()
+    }
+
+    /// What each layer makes of a context `[batch, length, cross_attention_dim]`.
+    pub(crate) fn prepare(&self, context: &Tensor<3>) -> impl Iterator<Item = KeysValues> {
+        self.transformer_blocks.iter().map(|block| block.attn2.keys_values(context.clone()))
+    }
+
+    /// `x` `[batch, height, width, channels]`; `layers` are what [`SpatialTransformer::prepare`] makes of the context.
+    pub(crate) fn forward(&self, x: Tensor<4>, layers: &[KeysValues], taps: &mut Taps) -> Tensor<4> {
+        debug_assert_eq!(layers.len(), self.depth(), "{}: the context is another network's", self.name);
         let shape @ [batch, height, width, channels] = x.dims();
         let pixels = self.norm.forward(x.clone()).reshape([batch, height * width, channels]);
         let mut hidden = self.proj_in.forward(pixels);
-        for block in &self.transformer_blocks {
-            hidden = block.forward(hidden, context, taps);
+        for (block, heard) in self.transformer_blocks.iter().zip(layers) {
+            hidden = block.forward(hidden, heard.clone(), taps);
         }
         let y = self.proj_out.forward(hidden).reshape(shape) + x;
         taps.see_picture(&self.name, &y);
@@ -82,7 +94,7 @@ impl TransformerBlock {
         heads: usize,
     ) -> Result<Self, WeightError> {
         let norm = |name| LayerNorm::load(&weights.at(name), channels, LAYER_NORM_EPSILON);
-        let attention = Attention { heads, upcast: config.upcast_attention };
+        let attention = Attention { heads, causal: false, upcast: config.upcast_attention };
         let context = config.cross_attention_dim;
         Ok(Self {
             name: weights.name().to_owned(),
@@ -95,13 +107,13 @@ impl TransformerBlock {
         })
     }
 
-    fn forward(&self, x: Tensor<3>, context: &Tensor<3>, taps: &mut Taps) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, heard: KeysValues, taps: &mut Taps) -> Tensor<3> {
         let mut see = |part: &str, y: &Tensor<3>| taps.see(&format!("{}.{part}", self.name), y);
         let normed = self.norm1.forward(x.clone());
-        let y = self.attn1.forward(normed.clone(), normed);
+        let y = self.attn1.forward(normed.clone(), self.attn1.keys_values(normed));
         see("attn1", &y);
         let x = y + x;
-        let y = self.attn2.forward(self.norm2.forward(x.clone()), context.clone());
+        let y = self.attn2.forward(self.norm2.forward(x.clone()), heard);
         see("attn2", &y);
         let x = y + x;
         let y = self.ff.forward(self.norm3.forward(x.clone()));
@@ -136,11 +148,15 @@ impl AttentionLayer {
         })
     }
 
-    fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
+    /// What is attended to, of `x` itself or of a context.
+    fn keys_values(&self, context: Tensor<3>) -> KeysValues {
+        KeysValues { key: self.to_k.forward(context.clone()), value: self.to_v.forward(context) }
+    }
+
+    fn forward(&self, x: Tensor<3>, heard: KeysValues) -> Tensor<3> {
         let query = self.to_q.forward(x);
-        let key = self.to_k.forward(context.clone());
-        let value = self.to_v.forward(context);
-        self.to_out.forward(self.attention.attend(query, key, value, None))
+        let KeysValues { key, value } = heard;
+        self.to_out.forward(self.attention.attend(query, key, value))
     }
 }
 

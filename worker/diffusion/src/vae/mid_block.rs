@@ -78,7 +78,7 @@ impl PixelAttention {
         let pixels = self.group_norm.forward(x.clone()).reshape([batch, height * width, channels]);
         let (query, key, value) =
             (self.to_q.forward(pixels.clone()), self.to_k.forward(pixels.clone()), self.to_v.forward(pixels));
-        let attended = Attention { heads: 1, upcast: false }.attend(query, key, value, None);
+        let attended = Attention { heads: 1, causal: false, upcast: false }.attend(query, key, value);
         x + self.to_out.forward(attended).reshape(shape)
     }
 }

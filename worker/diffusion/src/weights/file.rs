@@ -7,12 +7,12 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{FloatDType, TensorData};
-use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::WeightError;
+use super::elements::{inputs_last, tensor_data, turned};
 
 /// The largest header that is believed; the format itself sets the same limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -93,6 +93,12 @@ impl WeightFile {
         self.metadata.info(name).map(|info| info.shape.as_slice())
     }
 
+    /// Numbers in all tensors of the file.
+    pub fn elements(&self) -> u64 {
+        let of = |info: &&TensorInfo| info.shape.iter().map(|&length| length as u64).product::<u64>();
+        self.metadata.tensors().values().map(of).sum()
+    }
+
     /// Marks a tensor as wanted without reading it.
     pub fn ignore(&self, name: &str) {
         self.taken.borrow_mut().insert(name.to_owned());
@@ -103,6 +109,72 @@ impl WeightFile {
     /// # Errors
     /// When it is missing, has another shape, is not a float type, or cannot be read.
     pub fn take(&self, name: &str, expected: &[usize], dtype: FloatDType) -> Result<TensorData, WeightError> {
+        let info = self.expect(name, expected)?;
+        let shape = expected.to_vec();
+        match info.dtype {
+            Dtype::F32 => Ok(tensor_data(self.read_elements::<f32>(info)?, shape, dtype)),
+            Dtype::F16 => Ok(tensor_data(self.read_elements::<f16>(info)?, shape, dtype)),
+            Dtype::BF16 => Ok(tensor_data(self.read_elements::<bf16>(info)?, shape, dtype)),
+            _ => Err(self.not_a_float(name, info)),
+        }
+    }
+
+    /// Reads one tensor of exactly the shape `[outputs, inputs, height, width]` and gives it as `[height, width, inputs,
+    /// outputs]` in `dtype`; a matrix `[outputs, inputs]` as `[inputs, outputs]`. It is turned round in the type that it is stored in.
+    ///
+    /// # Errors
+    /// As [`WeightFile::take`].
+    pub fn take_turned(
+        &self,
+        name: &str,
+        expected: &[usize],
+        dtype: FloatDType,
+    ) -> Result<TensorData, WeightError> {
+        let info = self.expect(name, expected)?;
+        let (outputs, inputs, taps) = match expected {
+            [outputs, inputs, taps @ ..] => (*outputs, *inputs, taps),
+            _ => return self.take(name, expected, dtype),
+        };
+        let sizes = [outputs, inputs, taps.iter().product()];
+        let shape = taps.iter().copied().chain([inputs, outputs]).collect();
+        match info.dtype {
+            Dtype::F32 => Ok(tensor_data(self.read_turned::<f32>(info, sizes)?, shape, dtype)),
+            Dtype::F16 => Ok(tensor_data(self.read_turned::<f16>(info, sizes)?, shape, dtype)),
+            Dtype::BF16 => Ok(tensor_data(self.read_turned::<bf16>(info, sizes)?, shape, dtype)),
+            _ => Err(self.not_a_float(name, info)),
+        }
+    }
+
+    /// Reads a tensor `[outputs, inputs, height, width]` as `[outputs, height, width, inputs]` and converts it to `dtype`.
+    ///
+    /// # Errors
+    /// As [`WeightFile::take`].
+    pub fn take_inputs_last(
+        &self,
+        name: &str,
+        expected: [usize; 4],
+        dtype: FloatDType,
+    ) -> Result<TensorData, WeightError> {
+        let info = self.expect(name, &expected)?;
+        let [outputs, inputs, height, width] = expected;
+        let shape = vec![outputs, height, width, inputs];
+        let sizes = [inputs, height * width];
+        match info.dtype {
+            Dtype::F32 => {
+                Ok(tensor_data(inputs_last(&self.read_elements::<f32>(info)?, sizes), shape, dtype))
+            }
+            Dtype::F16 => {
+                Ok(tensor_data(inputs_last(&self.read_elements::<f16>(info)?, sizes), shape, dtype))
+            }
+            Dtype::BF16 => {
+                Ok(tensor_data(inputs_last(&self.read_elements::<bf16>(info)?, sizes), shape, dtype))
+            }
+            _ => Err(self.not_a_float(name, info)),
+        }
+    }
+
+    /// The tensor `name`, which must have the shape `expected`; it counts as taken.
+    fn expect(&self, name: &str, expected: &[usize]) -> Result<&TensorInfo, WeightError> {
         let Some(info) = self.metadata.info(name) else {
             return Err(WeightError::Missing {
                 path: self.path.clone(),
@@ -119,32 +191,15 @@ impl WeightFile {
             });
         }
         self.ignore(name);
-        let shape = expected.to_vec();
-        let data = match (info.dtype, dtype) {
-            (Dtype::F32, _) => TensorData::new(self.read_elements::<f32>(info)?, shape),
-            (Dtype::F16, FloatDType::F32) => {
-                let halves = self.read_elements::<f16>(info)?;
-                let mut floats = vec![0.0; halves.len()];
-                halves.convert_to_f32_slice(&mut floats);
-                TensorData::new(floats, shape)
-            }
-            (Dtype::BF16, FloatDType::F32) => {
-                let halves = self.read_elements::<bf16>(info)?;
-                let mut floats = vec![0.0; halves.len()];
-                halves.convert_to_f32_slice(&mut floats);
-                TensorData::new(floats, shape)
-            }
-            (Dtype::F16, _) => TensorData::new(self.read_elements::<f16>(info)?, shape),
-            (Dtype::BF16, _) => TensorData::new(self.read_elements::<bf16>(info)?, shape),
-            (other, _) => {
-                return Err(WeightError::Dtype {
-                    path: self.path.clone(),
-                    tensor: name.to_owned(),
-                    found: format!("{other:?}"),
-                });
-            }
-        };
-        Ok(data.convert_dtype(dtype.into()))
+        Ok(info)
+    }
+
+    fn not_a_float(&self, name: &str, info: &TensorInfo) -> WeightError {
+        WeightError::Dtype {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+            found: format!("{:?}", info.dtype),
+        }
     }
 
     /// Ends the reading: every tensor of the file must have been taken or ignored.
@@ -160,6 +215,14 @@ impl WeightFile {
         }
         tensors.sort_unstable();
         Err(WeightError::Unused { path: self.path, tensors })
+    }
+
+    fn read_turned<T: bytemuck::Pod + Send + Sync>(
+        &self,
+        info: &TensorInfo,
+        sizes: [usize; 3],
+    ) -> Result<Vec<T>, WeightError> {
+        Ok(turned(&self.read_elements(info)?, sizes))
     }
 
     fn read_elements<T: bytemuck::Pod>(&self, info: &TensorInfo) -> Result<Vec<T>, WeightError> {

@@ -1,24 +1,38 @@
-//! A place inside a weight file.
+//! A place among the weights of a part of a model.
 
 use burn::tensor::{DType, Device, FloatDType, Tensor};
 
-use super::{WeightError, WeightFile};
+use super::{MadeWeights, WeightError, WeightFile};
 
-/// A dotted prefix of a weight file, with the device and float type for the tensors below it.
+/// A dotted prefix of a weight file, with the device and float type for the tensors below it; or the same place where
+/// weights are made up.
 ///
 /// The device must be a plain one (without autodiff): that makes every parameter a constant.
 #[derive(Debug, Clone)]
-pub struct Weights<'file> {
-    file: &'file WeightFile,
+pub struct Weights<'source> {
+    source: Source<'source>,
     prefix: String,
-    device: &'file Device,
+    device: &'source Device,
     dtype: FloatDType,
 }
 
-impl<'file> Weights<'file> {
+/// Where tensors come from.
+#[derive(Debug, Clone, Copy)]
+enum Source<'source> {
+    File(&'source WeightFile),
+    Made(&'source MadeWeights),
+}
+
+impl<'source> Weights<'source> {
     /// The root of `file`.
-    pub fn new(file: &'file WeightFile, device: &'file Device, dtype: FloatDType) -> Self {
-        Self { file, prefix: String::new(), device, dtype }
+    pub fn new(file: &'source WeightFile, device: &'source Device, dtype: FloatDType) -> Self {
+        Self { source: Source::File(file), prefix: String::new(), device, dtype }
+    }
+
+    /// The root of weights that are in no file: every tensor exists, in whatever shape it is asked for, under the
+    /// first of the names that it may have.
+    pub fn made(made: &'source MadeWeights, device: &'source Device, dtype: FloatDType) -> Self {
+        Self { source: Source::Made(made), prefix: String::new(), device, dtype }
     }
 
     /// The place `name` below this one.
@@ -32,7 +46,7 @@ impl<'file> Weights<'file> {
     }
 
     /// The device that tensors are put on.
-    pub fn device(&self) -> &'file Device {
+    pub fn device(&self) -> &'source Device {
         self.device
     }
 
@@ -49,19 +63,27 @@ impl<'file> Weights<'file> {
         self.at(name)
     }
 
-    /// Whether the tensor `name` exists below this place.
+    /// Whether the file has the tensor `name` below this place; never where weights are made up.
     pub fn has(&self, name: &str) -> bool {
-        self.file.has(&self.path(name))
+        match self.source {
+            Source::File(file) => file.has(&self.path(name)),
+            Source::Made(_) => false,
+        }
     }
 
     /// Accepts the tensor `name` without reading it.
     pub fn ignore(&self, name: &str) {
-        self.file.ignore(&self.path(name));
+        if let Source::File(file) = self.source {
+            file.ignore(&self.path(name));
+        }
     }
 
-    /// The number of dimensions of the tensor `name`, if it exists.
+    /// The number of dimensions of the tensor `name` in the file, if it has it.
     pub fn rank(&self, name: &str) -> Option<usize> {
-        self.file.shape(&self.path(name)).map(<[usize]>::len)
+        match self.source {
+            Source::File(file) => file.shape(&self.path(name)).map(<[usize]>::len),
+            Source::Made(_) => None,
+        }
     }
 
     /// Reads the tensor `name` of exactly this shape.
@@ -69,8 +91,70 @@ impl<'file> Weights<'file> {
     /// # Errors
     /// As [`WeightFile::take`].
     pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, WeightError> {
-        let data = self.file.take(&self.path(name), &shape, self.dtype)?;
-        Ok(Tensor::from_data(data, (self.device, DType::from(self.dtype))))
+        match self.source {
+            Source::File(file) => {
+                let data = file.take(&self.path(name), &shape, self.dtype)?;
+                Ok(Tensor::from_data(data, self.options()))
+            }
+            Source::Made(made) => {
+                Ok(made.tensor(name, shape, shape.first().copied().unwrap_or(1), self.device, self.dtype))
+            }
+        }
+    }
+
+    /// Reads a matrix that is stored as `[outputs, inputs]` as `[inputs, outputs]`, its elements lying in that order. It
+    /// is turned round on the way from the file to the device.
+    ///
+    /// # Errors
+    /// As [`WeightFile::take`].
+    pub fn matrix(&self, name: &str, [outputs, inputs]: [usize; 2]) -> Result<Tensor<2>, WeightError> {
+        match self.source {
+            Source::File(file) => {
+                let data = file.take_turned(&self.path(name), &[outputs, inputs], self.dtype)?;
+                Ok(Tensor::from_data(data, self.options()))
+            }
+            Source::Made(made) => Ok(made.tensor(name, [inputs, outputs], outputs, self.device, self.dtype)),
+        }
+    }
+
+    /// Reads a convolution's kernel that is stored as `[outputs, inputs, height, width]` as `[height, width, inputs,
+    /// outputs]`, its elements lying in that order, as [`Weights::matrix`].
+    ///
+    /// # Errors
+    /// As [`WeightFile::take`].
+    pub fn kernel(&self, name: &str, stored: [usize; 4]) -> Result<Tensor<4>, WeightError> {
+        let [outputs, inputs, height, width] = stored;
+        match self.source {
+            Source::File(file) => {
+                let data = file.take_turned(&self.path(name), &stored, self.dtype)?;
+                Ok(Tensor::from_data(data, self.options()))
+            }
+            Source::Made(made) => {
+                Ok(made.tensor(name, [height, width, inputs, outputs], outputs, self.device, self.dtype))
+            }
+        }
+    }
+
+    /// As [`Weights::kernel`], to `[outputs, height, width, inputs]`.
+    ///
+    /// # Errors
+    /// As [`WeightFile::take`].
+    pub fn kernel_of_outputs(&self, name: &str, stored: [usize; 4]) -> Result<Tensor<4>, WeightError> {
+        let [outputs, inputs, height, width] = stored;
+        match self.source {
+            Source::File(file) => {
+                let data = file.take_inputs_last(&self.path(name), stored, self.dtype)?;
+                Ok(Tensor::from_data(data, self.options()))
+            }
+            Source::Made(made) => {
+                let shape = [outputs, height, width, inputs];
+                Ok(made.tensor(name, shape, outputs, self.device, self.dtype))
+            }
+        }
+    }
+
+    fn options(&self) -> (&'source Device, DType) {
+        (self.device, DType::from(self.dtype))
     }
 
     fn path(&self, name: impl std::fmt::Display) -> String {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -127,7 +127,7 @@ impl Expected {
     pub(crate) fn tensor<const D: usize>(&self) -> Tensor<D> {
         assert!(self.every.is_empty(), "only a part of this tensor was kept");
         let values: Vec<f32> = self.values.iter().map(|&value| value as f32).collect();
-        Tensor::from_data(TensorData::new(values, self.shape.clone()), &Device::flex())
+        Tensor::from_data(TensorData::new(values, self.shape.clone()), &crate::device())
     }
 
     /// As rows of ids.

@@ -15,12 +15,21 @@ mod vae;
 use burn::tensor::{Device, FloatDType};
 use likeness_diffusion::weights::{WeightError, WeightFile, Weights};
 
+/// The device under test: in a build with the feature `wgpu` a Vulkan card, or Mesa's stand-in for one, and the kernels for cards
+/// with it.
+fn device() -> Device {
+    #[cfg(feature = "wgpu")]
+    return Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
+    #[cfg(not(feature = "wgpu"))]
+    Device::flex()
+}
+
 /// Reads one part of a model in f32 and sees to it that its file holds nothing else.
 fn load<T>(
     path: std::path::PathBuf,
     build: impl FnOnce(&Weights<'_>) -> Result<T, WeightError>,
 ) -> Result<T, WeightError> {
-    let device = Device::flex();
+    let device = device();
     let file = WeightFile::open(&path)?;
     let part = build(&Weights::new(&file, &device, FloatDType::F32))?;
     file.finish()?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{Device, FloatDType};
+use burn::tensor::FloatDType;
 use likeness_diffusion::{ModelFolder, StableDiffusion};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -37,7 +37,7 @@ fn copy_all(from: &Path, to: &Path) {
 /// The error that loading ends with.
 fn refusal(dir: &Path) -> String {
     let loaded = ModelFolder::open(dir)
-        .and_then(|folder| StableDiffusion::load(&folder, &Device::flex(), FloatDType::F32));
+        .and_then(|folder| StableDiffusion::load(&folder, &crate::device(), FloatDType::F32));
     match loaded {
         Ok(_) => panic!("the broken folder was accepted"),
         Err(error) => error.to_string(),
@@ -78,7 +78,7 @@ fn rewrite(path: &Path, change: impl FnOnce(&mut Stored)) {
 fn the_copy_itself_is_accepted() {
     let dir = copy();
     let folder = ModelFolder::open(dir.path()).unwrap();
-    let model = StableDiffusion::load(&folder, &Device::flex(), FloatDType::F32).unwrap();
+    let model = StableDiffusion::load(&folder, &crate::device(), FloatDType::F32).unwrap();
     assert_eq!(model.vae_factor(), 8);
     assert_eq!(model.latent_channels(), 4);
     let sample = folder.unet_config().sample_size[1] as u32;

@@ -1,6 +1,6 @@
 //! The text encoder.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use likeness_diffusion::text_encoder::TextConfig;
 use likeness_diffusion::{TextEncoder, TextError};
 
@@ -98,7 +98,7 @@ fn ids_that_do_not_fit_are_refused() {
     let folder = folder::with_weights("text_encoder").pop().unwrap();
     let encoder = open(&folder);
     let vocabulary = encoder.config().vocab_size as u32;
-    let narrow = Tensor::<2>::zeros([1, encoder.width() - 1], &Device::flex());
+    let narrow = Tensor::<2>::zeros([1, encoder.width() - 1], &crate::device());
     assert_eq!(encoder.embed(&[], None).unwrap_err(), TextError::Empty);
     assert!(matches!(encoder.embed(&[vec![1], vec![1, 2]], None), Err(TextError::Length { row: 1, .. })));
     assert!(matches!(encoder.embed(&[vec![1; 1000]], None), Err(TextError::Length { row: 0, .. })));

@@ -1,6 +1,6 @@
 //! The UNet, forward and backward.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use likeness_diffusion::UNet2DCondition;
 use likeness_diffusion::unet::{Taps, UNetConfig};
 
@@ -17,7 +17,7 @@ fn open(folder: &folder::Folder) -> UNet2DCondition {
 
 /// One timestep for each of `batch` rows.
 fn times(timestep: f64, batch: usize) -> Tensor<1> {
-    Tensor::full([batch], timestep, &Device::flex())
+    Tensor::full([batch], timestep, &crate::device())
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn activations_are_the_reference_activations() {
             let module = module_name(name.trim_start_matches("act500_"));
             let data = activations.get(&module).unwrap_or_else(|| panic!("no activation {module}"));
             let data = TensorData::new(data.try_to_vec::<f32>().unwrap(), [data.num_elements()]);
-            let found = Tensor::<1>::from_data(data, &Device::flex());
+            let found = Tensor::<1>::from_data(data, &crate::device());
             let expected = expected.get(name).flat();
             expected.check(&format!("{} {module}", folder.name), found, LIMIT);
             seen += 1;
@@ -113,5 +113,66 @@ fn the_gradient_of_the_context_is_the_reference_gradient() {
         let gradients = (out * expected.get("cotangent").tensor::<4>()).sum().backward();
         let found = context.grad(&gradients).unwrap();
         expected.get("grad_context").check(&format!("{} unet gradient", folder.name), found, LIMIT);
+    }
+}
+
+/// The gradient of the context by autodiff, and the prediction and that gradient in little memory.
+fn both_ways(
+    unet: &UNet2DCondition,
+    (sample, times, context): (Tensor<4>, Tensor<1>, Tensor<3>),
+    cotangent: &Tensor<4>,
+) -> (Tensor<3>, Tensor<4>, Tensor<3>) {
+    let leaf = context.clone().autodiff().require_grad();
+    let out = unet.forward(sample.clone(), times.clone(), leaf.clone());
+    let kept = leaf.grad(&(out * cotangent.clone()).sum().backward()).unwrap();
+    let (prediction, tape) = unet.forward_checkpointed(sample, times, context);
+    (kept, prediction, tape.context_gradient(cotangent.clone()))
+}
+
+#[test]
+fn the_way_back_in_little_memory_ends_at_the_same_gradient() {
+    for folder in folder::with_weights("unet") {
+        let (unet, expected) = (open(&folder), folder.tensors("unet_backward"));
+        let sample = expected.get("sample").tensor::<4>();
+        let (times, context) = (expected.get("timestep").tensor(), expected.get("context").tensor::<3>());
+        let cotangent = expected.get("cotangent").tensor::<4>();
+        // as the reference has them, and of an odd size, which the way up meets again
+        let [_, _, height, width] = sample.dims();
+        for [height, width] in [[height, width], [height - 1, width - 3]] {
+            let cut = |x: &Tensor<4>| x.clone().narrow(2, 0, height).narrow(3, 0, width);
+            let (sample, cotangent) = (cut(&sample), cut(&cotangent));
+            let plain = unet.forward(sample.clone(), times.clone(), context.clone()).into_data();
+            let (kept, prediction, found) =
+                both_ways(&unet, (sample, times.clone(), context.clone()), &cotangent);
+            assert_eq!(prediction.into_data(), plain, "{}: the prediction is the plain one", folder.name);
+            let error = distance(found.clone(), kept);
+            assert!(error < 1e-5, "{} at {height}x{width}: {error:e}", folder.name);
+            if width == expected.get("sample").shape[3] {
+                let what = format!("{} unet gradient in little memory", folder.name);
+                expected.get("grad_context").check(&what, found, LIMIT);
+            }
+        }
+    }
+}
+
+/// `|a - b| / |b|`.
+fn distance<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+    let length = |x: Tensor<D>| x.square().sum().sqrt().into_scalar::<f32>();
+    let size = length(b.clone());
+    assert!(size > 0.0, "there is nothing to compare with");
+    length(a - b) / size
+}
+
+#[test]
+fn a_prepared_context_serves_any_number_of_evaluations() {
+    for folder in folder::with_weights("unet") {
+        let (unet, expected) = (open(&folder), folder.tensors("unet"));
+        let (sample, context) = (expected.get("sample").tensor::<4>(), expected.get("context").tensor::<3>());
+        let prepared = unet.prepare_context(context.clone());
+        for (sample, timestep) in [(sample.clone(), 981.0), (sample.clone() * 0.7, 41.0)] {
+            let times = times(timestep, sample.dims()[0]);
+            let found = unet.forward_prepared(sample.clone(), times.clone(), &prepared).into_data();
+            assert_eq!(found, unet.forward(sample, times, context.clone()).into_data(), "{}", folder.name);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The autoencoder.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use likeness_diffusion::AutoencoderKl;
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::vae::VaeConfig;
@@ -24,7 +24,7 @@ fn picture(folder: &folder::Folder, index: usize) -> Option<Tensor<4>> {
     let (picture, _) = RgbPicture::from_png(&bytes).unwrap();
     let shape = [1, picture.height as usize, picture.width as usize, 3];
     let values: Vec<f32> = picture.pixels.iter().map(|&value| value as f32 / 127.5 - 1.0).collect();
-    let pixels = Tensor::<4>::from_data(TensorData::new(values, shape), &Device::flex());
+    let pixels = Tensor::<4>::from_data(TensorData::new(values, shape), &crate::device());
     Some(pixels.permute([0, 3, 1, 2]))
 }
 

@@ -42,7 +42,7 @@ impl World {
     fn turn(&mut self) -> Pass {
         let pass = self.planner.plan(&self.tasks).unwrap();
         let took = Duration::from_secs_f64(ROW * f64::from(pass.rows()));
-        self.planner.made(&pass, took, None);
+        self.planner.made(&pass, took, || None);
         for Member { place, rows, .. } in &pass.members {
             let share = pass.share(*rows, took).as_secs_f64();
             self.tasks[*place].clock += share;
@@ -144,7 +144,7 @@ fn there_is_room_for_what_fills_a_pass_and_for_one_picture_more() {
     for _ in 0..200 {
         let pass = world.planner.plan(&world.tasks).unwrap();
         let took = Duration::from_secs_f64(0.02 * (f64::from(pass.rows()) / 32.0).max(1.0));
-        world.planner.made(&pass, took, None);
+        world.planner.made(&pass, took, || None);
         pass.members.iter().for_each(|member| world.tasks[member.place].clock += 1e-3);
     }
     assert_eq!(world.planner.room(&world.tasks), 9);

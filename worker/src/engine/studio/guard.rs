@@ -1,12 +1,12 @@
 //! Tells a device that is out of memory from one that is broken: burn panics on both.
+//!
+//! On a card work is only queued, and a failed piece of it is told to whoever reads what it should have written. Every pass
+//! therefore ends by reading: losses and gradients, latents of photos, a number of a sampler step, of a picture, of a prompt.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::engine::machine::{PassError, Stepped};
-use crate::panics::panic_message;
-
-/// What drivers and allocators say, in lower case.
-const SAYINGS: [&str; 4] = ["out of memory", "out_of_memory", "outofmemory", "memory allocation of"];
+use crate::panics::{is_out_of_memory, panic_message};
 
 /// Makes a pass. A panic for want of memory is an error, any other one goes on up: it ends the device thread.
 ///
@@ -15,8 +15,7 @@ pub(super) fn memory(
     pass: impl FnOnce() -> Result<Vec<Stepped>, PassError>,
 ) -> Result<Vec<Stepped>, PassError> {
     catch_unwind(AssertUnwindSafe(pass)).unwrap_or_else(|panic| {
-        let message = panic_message(panic.as_ref()).to_lowercase();
-        if SAYINGS.iter().any(|saying| message.contains(saying)) {
+        if is_out_of_memory(&panic_message(panic.as_ref())) {
             return Err(PassError::OutOfMemory);
         }
         resume_unwind(panic)
@@ -34,6 +33,14 @@ mod tests {
     #[test]
     fn only_want_of_memory_is_caught() {
         assert!(matches!(panics("CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\""), Err(PassError::OutOfMemory)));
+        for said in [
+            "Error while reading data: use `try_into_data` instead to catch the error at runtime: An error happened during \
+             execution\nCaused by:\n  An IO error happened\nCaused by:\n  out of device memory allocating 671088640 bytes\n",
+            "An IO error happened\nCaused by:\n  can't allocate buffer of size: 90000000000\n",
+            "An out-of-memory error happened during launch\nCaused by:\n  shared",
+        ] {
+            assert!(matches!(panics(said), Err(PassError::OutOfMemory)), "{said}");
+        }
         assert!(memory(|| Ok(Vec::new())).is_ok());
         let broken = catch_unwind(|| panics("an illegal memory access was encountered"));
         assert_eq!(panic_message(broken.unwrap_err().as_ref()), "an illegal memory access was encountered");

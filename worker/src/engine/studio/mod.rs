@@ -1,5 +1,6 @@
 //! The loaded models of this worker, the jobs that are opened on them, and the passes that take many jobs a step further.
 
+mod checkpointing;
 mod generation_job;
 mod guard;
 mod inversion_job;
@@ -18,9 +19,11 @@ use likeness_shared::proto::Progress;
 use super::machine::{Demand, Job, Machine, Memory, PassError, Stage, Stepped};
 use super::order::{Fault, Order, Preview, Work};
 use crate::generation::{GenerationError, TextToImage};
+use checkpointing::Checkpointing;
+pub use checkpointing::{ActivationCheckpointing, UnknownCheckpointing};
 use generation_job::GenerationJob;
 use inversion_job::{InversionJob, Resumed};
-use memory::ProcessMemory;
+use memory::{CardMemory, DeviceMemory, ProcessMemory};
 
 /// A model on the device.
 pub struct LoadedModel {
@@ -37,8 +40,8 @@ pub struct LoadedModel {
 /// Opens inversions and generations on the models of this worker.
 pub struct Studio {
     models: Vec<LoadedModel>,
-    /// Where the models are on the CPU and the system tells.
-    memory: Option<ProcessMemory>,
+    memory: DeviceMemory,
+    checkpointing: Checkpointing,
 }
 
 /// A task of one of the two kinds.
@@ -89,7 +92,23 @@ impl Studio {
     #[must_use]
     pub fn new(models: Vec<LoadedModel>) -> Self {
         let on_cpu = models.iter().all(|model| model.diffusion.is_on_cpu());
-        Self { models, memory: if on_cpu { ProcessMemory::now() } else { None } }
+        let process = if on_cpu { ProcessMemory::now() } else { None };
+        let memory = process.map_or(DeviceMemory::Unknown, DeviceMemory::Process);
+        Self { models, memory, checkpointing: Checkpointing::new(ActivationCheckpointing::default()) }
+    }
+
+    /// The same on the NVIDIA card of this number: passes are filled to what its memory holds.
+    #[must_use]
+    pub fn on_card(self, number: u32) -> Self {
+        let device = self.models.first().map(|model| model.diffusion.device());
+        let card = device.and_then(|device| CardMemory::now(number, device));
+        Self { memory: card.map_or(DeviceMemory::Unknown, DeviceMemory::Card), ..self }
+    }
+
+    /// Works the UNet's activations out again in training passes as told.
+    #[must_use]
+    pub fn with_checkpointing(self, rule: ActivationCheckpointing) -> Self {
+        Self { checkpointing: Checkpointing::new(rule), ..self }
     }
 
     /// The model of this name, and which one it is.
@@ -137,11 +156,22 @@ impl Machine for Studio {
         jobs: &mut [&mut StudioJob<'m>],
         most_rows: u32,
     ) -> Result<Vec<Stepped>, PassError> {
-        guard::memory(|| passes::make(stage, jobs, most_rows as usize))
+        let rows: u32 = jobs.iter().map(|job| job.demand().rows).sum();
+        self.checkpointing.make(stage, rows.min(most_rows), |checkpointed| {
+            let made = guard::memory(|| passes::make(stage, jobs, most_rows as usize, checkpointed));
+            if matches!(made, Err(PassError::OutOfMemory)) {
+                self.memory.reclaim();
+            }
+            made
+        })
     }
 
     fn memory(&self) -> Option<Memory> {
-        self.memory.and_then(|memory| memory.usage())
+        self.memory.usage()
+    }
+
+    fn tidy(&self) {
+        self.memory.tidy();
     }
 }
 

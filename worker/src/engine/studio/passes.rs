@@ -10,15 +10,17 @@ use crate::generation::{TextToImage, decode_pass, sample_pass};
 use crate::inversion::latents::{PhotoToEncode, encode_pass};
 use crate::inversion::training_pass::{Member, RowOutcome, Want, training_pass};
 
-/// Makes one step of each job.
+/// Makes one step of each job; training with activations kept or `checkpointed`.
 pub(super) fn make(
     stage: Stage,
     jobs: &mut [&mut StudioJob<'_>],
     most_rows: usize,
+    checkpointed: bool,
 ) -> Result<Vec<Stepped>, PassError> {
     match stage {
         Stage::Intake => Ok(inversions(jobs)?.into_iter().map(InversionJob::take_in).collect()),
         Stage::Encode => encode(inversions(jobs)?, most_rows),
+        Stage::Train if checkpointed => train(inversions(jobs)?, Want::GradientsCheckpointed, most_rows),
         Stage::Train => train(inversions(jobs)?, Want::Gradients, most_rows),
         Stage::Watch => train(inversions(jobs)?, Want::Losses, most_rows),
         Stage::Prompt => Ok(generations(jobs)?.into_iter().map(GenerationJob::read_prompt).collect()),
@@ -52,7 +54,7 @@ fn train(
     let rows = training_pass(model, schedule, &members, want, most_rows);
     let rows = rows.map_err(|error| PassError::Failed(inversion_job::fault(error.into())))?;
     let step = |(job, rows): (&mut &mut InversionJob<'_>, &Vec<RowOutcome>)| match want {
-        Want::Gradients => job.trained(rows),
+        Want::Gradients | Want::GradientsCheckpointed => job.trained(rows),
         Want::Losses => job.watched(rows),
     };
     Ok(jobs.iter_mut().zip(&rows).map(step).collect())

@@ -1,28 +1,35 @@
-//! `softmax(scale * x)` over the last dimension.
+//! `softmax(scale * scores)` over the last dimension, where a row may see only its first scores.
 
 use super::rows::{block_of_rows, for_blocks, shape_and_width, sum, tensor, vectorised, with_slice};
-use super::{Floats, Operation, math};
+use super::{Floats, math};
 
-#[derive(Debug, Clone)]
-pub(super) struct SoftmaxOp {
+/// How the rows of a matrix of scores are weighed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Softmax {
     /// Above 0.
     pub(super) scale: f32,
+    /// Where hidden positions are: the query of the first row of each matrix, and the rows of a matrix.
+    pub(super) causal: Option<(usize, usize)>,
 }
 
-impl Operation for SoftmaxOp {
-    /// The probabilities.
-    type Kept = Floats;
+impl Softmax {
+    /// Scores that row `row` of all sees, of `width`.
+    fn seen(&self, row: usize, width: usize) -> usize {
+        self.causal.map_or(width, |(first, rows)| (first + row % rows + 1).min(width))
+    }
 
-    fn forward(&self, x: &Floats) -> Floats {
-        let (shape, width) = shape_and_width(x);
-        with_slice(x, |x| {
+    pub(super) fn probabilities(&self, scores: &Floats) -> Floats {
+        let (shape, width) = shape_and_width(scores);
+        with_slice(scores, |x| {
             let mut y = vec![0.0; x.len()];
             let block = block_of_rows(width);
             for_blocks(&mut y, block, |index, y| {
                 let x = &x[index * block..][..y.len()];
                 vectorised(|| {
-                    for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                        forward_row(y, x, self.scale);
+                    let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(width));
+                    for (row, (y, x)) in rows.enumerate() {
+                        let seen = self.seen(index * block / width + row, width);
+                        forward_row(&mut y[..seen], &x[..seen], self.scale);
                     }
                 });
             });
@@ -30,14 +37,11 @@ impl Operation for SoftmaxOp {
         })
     }
 
-    fn keep(&self, _: Floats, y: &Floats) -> Floats {
-        y.clone()
-    }
-
-    fn gradient(&self, y: Floats, grad: Floats) -> Floats {
-        let (shape, width) = shape_and_width(&y);
-        with_slice(&y, |y| {
-            with_slice(&grad, |grad| {
+    /// The gradient of the scores, given the probabilities and their gradient.
+    pub(super) fn gradient(&self, probabilities: &Floats, grad: &Floats) -> Floats {
+        let (shape, width) = shape_and_width(probabilities);
+        with_slice(probabilities, |y| {
+            with_slice(grad, |grad| {
                 let mut dx = vec![0.0; y.len()];
                 let block = block_of_rows(width);
                 for_blocks(&mut dx, block, |index, dx| {

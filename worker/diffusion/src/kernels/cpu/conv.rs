@@ -8,8 +8,8 @@
 use burn::backend::Flex;
 use burn::backend::ops::FloatTensorOps;
 
+use super::Floats;
 use super::rows::{for_blocks, shape, tensor, vectorised, with_slice};
-use super::{Floats, Operation};
 use crate::layers::Sampling;
 
 /// Pixels under an output pixel.
@@ -21,20 +21,16 @@ const STRIP: usize = 1 << 19;
 pub(super) struct Conv3x3Op {
     /// `[3, 3, inputs, outputs]`, in this order in memory.
     pub(super) weight: Floats,
-    pub(super) bias: Floats,
     pub(super) sampling: Sampling,
 }
 
-impl Operation for Conv3x3Op {
-    /// The shape of the input.
-    type Kept = [usize; 4];
-
-    fn forward(&self, x: &Floats) -> Floats {
+impl Conv3x3Op {
+    pub(super) fn forward(&self, x: &Floats, bias: &Floats) -> Floats {
         let geometry = Geometry::new(four(&shape(x)), self.sampling);
         let (weight, outputs) = self.unfolded_to_outputs();
         let mut y = vec![0.0; geometry.batch * geometry.output_pixels() * outputs];
         with_slice(x, |x| {
-            with_slice(&self.bias, |bias| {
+            with_slice(bias, |bias| {
                 let share = geometry.share();
                 for_blocks(&mut y, share * geometry.output_pixels() * outputs, |index, y| {
                     let pictures = &x[index * share * geometry.input_len()..];
@@ -51,16 +47,12 @@ impl Operation for Conv3x3Op {
         tensor(y, [geometry.batch, geometry.out_height, geometry.out_width, outputs])
     }
 
-    fn keep(&self, x: Floats, _: &Floats) -> [usize; 4] {
-        four(&shape(&x))
-    }
-
-    fn gradient(&self, input: [usize; 4], grad: Floats) -> Floats {
+    pub(super) fn gradient(&self, input: [usize; 4], grad: &Floats) -> Floats {
         let geometry = Geometry::new(input, self.sampling);
         let (weight, outputs) = self.unfolded_to_outputs();
         let weight = weight.transpose(0, 1).to_contiguous();
         let mut dx = vec![0.0; geometry.batch * geometry.input_len()];
-        with_slice(&grad, |grad| {
+        with_slice(grad, |grad| {
             let share = geometry.share();
             for_blocks(&mut dx, share * geometry.input_len(), |index, dx| {
                 let len = dx.len() / geometry.input_len() * geometry.output_pixels() * outputs;

@@ -1,22 +1,19 @@
 //! Normalisation of rows, with the variance of the centred values.
 
+use super::Floats;
 use super::rows::{block_of_rows, for_blocks, shape_and_width, sum, tensor, vectorised, with_slice};
-use super::{Floats, Operation};
 
 #[derive(Debug, Clone)]
 pub(super) struct LayerNormOp {
     pub(super) gamma: Floats,
-    pub(super) beta: Floats,
     pub(super) epsilon: f64,
 }
 
-impl Operation for LayerNormOp {
-    type Kept = Floats;
-
-    fn forward(&self, x: &Floats) -> Floats {
+impl LayerNormOp {
+    pub(super) fn forward(&self, x: &Floats, beta: &Floats) -> Floats {
         let (shape, width) = shape_and_width(x);
         let epsilon = self.epsilon as f32;
-        with_slices(x, &self.gamma, &self.beta, |x, gamma, beta| {
+        with_slices(x, &self.gamma, beta, |x, gamma, beta| {
             let mut y = vec![0.0; x.len()];
             let block = block_of_rows(width);
             for_blocks(&mut y, block, |index, y| {
@@ -34,14 +31,10 @@ impl Operation for LayerNormOp {
         })
     }
 
-    fn keep(&self, x: Floats, _: &Floats) -> Floats {
-        x
-    }
-
-    fn gradient(&self, x: Floats, grad: Floats) -> Floats {
-        let (shape, width) = shape_and_width(&x);
+    pub(super) fn gradient(&self, x: &Floats, grad: &Floats) -> Floats {
+        let (shape, width) = shape_and_width(x);
         let epsilon = self.epsilon as f32;
-        with_slices(&x, &self.gamma, &grad, |x, gamma, grad| {
+        with_slices(x, &self.gamma, grad, |x, gamma, grad| {
             let mut dx = vec![0.0; x.len()];
             let block = block_of_rows(width);
             for_blocks(&mut dx, block, |index, dx| {

@@ -4,7 +4,7 @@
 //! in f32 over a few pixels and in f64 over these, so that large pictures lose nothing.
 
 use super::rows::{for_blocks, shape, tensor, vectorised, with_slice};
-use super::{Floats, Operation, math};
+use super::{Floats, Grouping, math};
 
 /// Pixels whose sums are gathered in f32.
 const RUN: usize = 64;
@@ -13,15 +13,11 @@ const RUN: usize = 64;
 pub(super) struct GroupNormOp {
     pub(super) gamma: Floats,
     pub(super) beta: Floats,
-    pub(super) groups: usize,
-    pub(super) epsilon: f64,
-    pub(super) activate: bool,
+    pub(super) grouping: Grouping,
 }
 
-impl Operation for GroupNormOp {
-    type Kept = Floats;
-
-    fn forward(&self, x: &Floats) -> Floats {
+impl GroupNormOp {
+    pub(super) fn forward(&self, x: &Floats) -> Floats {
         let shape = shape(x);
         let (channels, picture) = sizes(&shape);
         self.with_parameters(|gamma, beta| {
@@ -30,9 +26,9 @@ impl Operation for GroupNormOp {
                 for_blocks(&mut y, picture, |index, y| {
                     let x = &x[index * picture..][..picture];
                     vectorised(|| {
-                        let moments = Moments::of(x, channels, self.groups, self.epsilon);
+                        let moments = Moments::of(x, channels, self.grouping.groups, self.grouping.epsilon);
                         for (y, x) in y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-                            normalise(y, x, &moments, gamma, beta, self.activate);
+                            normalise(y, x, &moments, gamma, beta, self.grouping.activate);
                         }
                     });
                 });
@@ -41,16 +37,12 @@ impl Operation for GroupNormOp {
         })
     }
 
-    fn keep(&self, x: Floats, _: &Floats) -> Floats {
-        x
-    }
-
-    fn gradient(&self, x: Floats, grad: Floats) -> Floats {
-        let shape = shape(&x);
+    pub(super) fn gradient(&self, x: &Floats, grad: &Floats) -> Floats {
+        let shape = shape(x);
         let (channels, picture) = sizes(&shape);
         self.with_parameters(|gamma, beta| {
-            with_slice(&x, |x| {
-                with_slice(&grad, |grad| {
+            with_slice(x, |x| {
+                with_slice(grad, |grad| {
                     let mut dx = vec![0.0; x.len()];
                     for_blocks(&mut dx, picture, |index, dx| {
                         let x = &x[index * picture..][..picture];
@@ -81,16 +73,16 @@ impl GroupNormOp {
         beta: &[f32],
         channels: usize,
     ) {
-        let moments = Moments::of(x, channels, self.groups, self.epsilon);
+        let moments = Moments::of(x, channels, self.grouping.groups, self.grouping.epsilon);
         let rows = dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels));
         for ((dx, x), grad) in rows.zip(grad.chunks_exact(channels)) {
-            gradient_of_normalised(dx, x, grad, &moments, gamma, beta, self.activate);
+            gradient_of_normalised(dx, x, grad, &moments, gamma, beta, self.grouping.activate);
         }
         let mut levels = column_sums(dx, channels, |g, _| g, &moments.means);
         let mut slopes = product_sums(dx, x, channels, &moments);
-        let count = (x.len() / self.groups) as f64;
-        spread_over_groups(&mut levels, self.groups, |sum| sum / count);
-        spread_over_groups(&mut slopes, self.groups, |sum| sum / count);
+        let count = (x.len() / self.grouping.groups) as f64;
+        spread_over_groups(&mut levels, self.grouping.groups, |sum| sum / count);
+        spread_over_groups(&mut slopes, self.grouping.groups, |sum| sum / count);
         let (levels, slopes) = (narrow(&levels), narrow(&slopes));
         for (dx, x) in dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
             let moments = moments.means.iter().zip(&moments.scales);

@@ -3,8 +3,8 @@
 use burn::backend::Flex;
 use burn::backend::ops::FloatTensorOps;
 
+use super::Floats;
 use super::rows::{shape, shape_and_width, vectorised, with_slice};
-use super::{Floats, Operation};
 
 #[derive(Debug, Clone)]
 pub(super) struct LinearOp {
@@ -13,10 +13,8 @@ pub(super) struct LinearOp {
     pub(super) bias: Option<Floats>,
 }
 
-impl Operation for LinearOp {
-    type Kept = ();
-
-    fn forward(&self, x: &Floats) -> Floats {
+impl LinearOp {
+    pub(super) fn forward(&self, x: &Floats) -> Floats {
         let mut y = product(x, self.weight.clone());
         if let Some(bias) = &self.bias {
             let y: &mut [f32] = y.storage_mut();
@@ -31,10 +29,8 @@ impl Operation for LinearOp {
         y
     }
 
-    fn keep(&self, _: Floats, _: &Floats) {}
-
-    fn gradient(&self, (): (), grad: Floats) -> Floats {
-        product(&grad, self.weight.transpose(0, 1).to_contiguous())
+    pub(super) fn gradient(&self, grad: &Floats) -> Floats {
+        product(grad, self.weight.transpose(0, 1).to_contiguous())
     }
 }
 
