@@ -41,12 +41,12 @@ pub(crate) enum Arithmetic {
 }
 
 impl Arithmetic {
-    /// What rounds in a model of `dtype` on the device of this name ([`DeviceChoice::name`]).
-    pub(crate) fn new(dtype: Dtype, device: &str) -> Self {
-        match dtype {
-            Dtype::Bf16 => Self::Bf16,
-            Dtype::F32 if device == DeviceChoice::Cpu.name() => Self::F32,
-            Dtype::F32 => Self::Tf32,
+    /// What rounds in a model of `dtype` on a device.
+    pub(crate) fn new(dtype: Dtype, device: DeviceChoice) -> Self {
+        match (dtype, device.settled()) {
+            (Dtype::Bf16, _) => Self::Bf16,
+            (Dtype::F32, DeviceChoice::Cuda(_)) => Self::Tf32,
+            (Dtype::F32, _) => Self::F32,
         }
     }
 
@@ -75,9 +75,9 @@ mod tests {
 
     #[test]
     fn f32_is_coarse_on_a_card_alone_and_bf16_is_everywhere() {
-        assert_eq!(Arithmetic::new(Dtype::F32, "cpu"), Arithmetic::F32);
-        assert_eq!(Arithmetic::new(Dtype::F32, "cuda:1"), Arithmetic::Tf32);
-        for device in ["cpu", "cuda:0"] {
+        assert_eq!(Arithmetic::new(Dtype::F32, DeviceChoice::Cpu), Arithmetic::F32);
+        assert_eq!(Arithmetic::new(Dtype::F32, DeviceChoice::Cuda(1)), Arithmetic::Tf32);
+        for device in [DeviceChoice::Cpu, DeviceChoice::Cuda(0)] {
             assert_eq!(Arithmetic::new(Dtype::Bf16, device), Arithmetic::Bf16);
         }
     }

@@ -19,7 +19,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use burn::tensor::Device;
 use clap::Args;
-use likeness_worker::device::DeviceChoice;
+use likeness_worker::device::{DeviceChoice, kernel_cache};
 
 use crate::exit::Exit;
 use crate::output::Voice;
@@ -54,7 +54,9 @@ pub(crate) fn run(arguments: &ParityArguments, voice: Voice) -> anyhow::Result<E
     if let Some(unknown) = arguments.only.iter().find(|only| !known.contains(&only.as_str())) {
         bail!("there is no group {unknown:?}; the groups are {}", known.join(", "));
     }
-    let (device, _) = arguments.device.open().context("the device cannot be used")?;
+    let unusable = "the device cannot be used";
+    kernel_cache::prepare(arguments.device, kernel_cache::folder(None).as_deref()).context(unusable)?;
+    let (device, _) = arguments.device.open().context(unusable)?;
     let reference = Reference::open(&arguments.folder)?;
     let mut report = compare(&reference, arguments, device, voice);
     if report.ok && report.made() == 0 {
@@ -80,8 +82,8 @@ pub(crate) fn run(arguments: &ParityArguments, voice: Voice) -> anyhow::Result<E
 
 fn compare(reference: &Reference, arguments: &ParityArguments, device: Device, voice: Voice) -> Report {
     let ParityArguments { dtype, only, .. } = arguments;
-    let name = arguments.device.name();
-    let arithmetic = Arithmetic::new(*dtype, &name);
+    let arithmetic = Arithmetic::new(*dtype, arguments.device);
+    let name = arguments.device.settled().to_string();
     let mut report = Report::new(&reference.manifest, &name, arithmetic);
     report.begin("model");
     let subject = match Subject::load(reference, device, dtype.of_model()) {

@@ -20,6 +20,7 @@ use anyhow::Context;
 use burn::tensor::FloatDType;
 use clap::{Args, ValueEnum};
 use likeness_diffusion::parameters::ParameterCounts;
+use likeness_worker::device::kernel_cache;
 use likeness_worker::{DeviceChoice, hardware};
 use serde::Serialize;
 
@@ -134,7 +135,9 @@ pub(crate) fn run(options: &BenchArguments, started: Instant, voice: Voice) -> a
     }
     let opened = options.model.open()?;
     let parameters = ParameterCounts::of(opened.folder())?;
-    let (device, native) = options.device.open().context("the device cannot be used")?;
+    let unusable = "the device cannot be used";
+    kernel_cache::prepare(options.device, kernel_cache::folder(None).as_deref()).context(unusable)?;
+    let (device, native) = options.device.open().context(unusable)?;
     let dtype = match options.dtype {
         Some(Dtype::Bf16) => FloatDType::BF16,
         Some(Dtype::F32) => FloatDType::F32,
