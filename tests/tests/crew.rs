@@ -48,7 +48,7 @@ fn a_process_that_dies_comes_back_and_all_end_together() {
     let data = tempfile::tempdir().unwrap();
     let coordinator = Coordinator::start(data.path());
     let asking = Asking::connect(&coordinator.address);
-    let mut crew = two_devices(&coordinator, "2ms");
+    let mut crew = two_devices(&coordinator, "5ms");
     let idle = |name: &str| asking.until_worker(name, START, |worker| worker.state() == WorkerState::Active);
     let first = idle("pair-0");
     idle("pair-1");
@@ -60,7 +60,7 @@ fn a_process_that_dies_comes_back_and_all_end_together() {
     asking.until_worker("pair-0", START, again);
 
     // both work: two tasks of one slot each, at the same time
-    let tasks = [asking.generate(1500, "a photo"), asking.generate(1500, "a photo")];
+    let tasks = [asking.generate(1000, "a photo"), asking.generate(1000, "a photo")];
     for task in tasks {
         asking.until_step(task, 1);
     }
