@@ -18,9 +18,10 @@ class Figures:
         self.device_name = str(ours.get("device", {}).get("name", ""))
 
     def kinds(self):
-        """Every (what, batch) that one of the two has, in the order of measuring."""
+        """Every (what, batch) that one of the two has: kinds in the order of measuring, each from its smallest batch on."""
         rows = [*self.ours.get("rows", []), *self.theirs.get("rows", [])]
-        return list(dict.fromkeys((row["what"], row["batch"]) for row in rows))
+        order = list(dict.fromkeys(row["what"] for row in rows))
+        return sorted({(row["what"], row["batch"]) for row in rows}, key=lambda kind: (order.index(kind[0]), kind[1]))
 
     def row(self, what, batch):
         """Ours, where it was measured."""

@@ -22,6 +22,7 @@ class Settings:
     other_model: str
     # Folder of tests/fixtures, type, and the groups to compare (all of them where there are none).
     parity: tuple
+    # What is judged comes first, for a part may run out of time.
     training_batches: tuple
     drawing_batches: tuple
     repeats: int
@@ -53,8 +54,8 @@ def on_a_card(device):
             *((folder, dtype, ()) for folder in both for dtype in ("f32", "bf16")),
             ("tiny-a", "f32", ()),
         ),
-        training_batches=(1, 4, 8, 16, 32),
-        drawing_batches=(1, 4, 8),
+        training_batches=(8, 1, 4, 16, 32),
+        drawing_batches=(8, 1, 4),
         repeats=20,
         steps=50,
         rows_each=(1, 8),

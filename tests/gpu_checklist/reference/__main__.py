@@ -78,7 +78,7 @@ def measure(options, device, tell):
     """All rows of one way of running PyTorch, the most important ones first."""
     import steps
     import torch
-    from clock import Clock
+    from clock import WARM_UPS, Clock
     from models import Models
 
     models = Models(options.model, device, options.dtype, options.stage)
@@ -86,10 +86,11 @@ def measure(options, device, tell):
     clock = Clock(device, options.stage, options.repeats, options.seconds, tell)
     token_rows = models.with_learned_rows()
     torch.manual_seed(0)
-    # A batch that memory does not hold spares the larger ones.
+    too_many = float("inf")
     for batch in options.batches:
-        if not clock.measure("train", batch, lambda: steps.training(models, batch, token_rows)) and batch >= 8:
-            break
+        if batch < too_many and not clock.measure("train", batch, lambda: steps.training(models, batch, token_rows)):
+            # What memory does not hold spares the larger ones.
+            too_many = batch
     for rows in options.rows_each:
         clock.measure("users_one_by_one", USERS * rows, lambda: steps.training(models, rows, token_rows, USERS))
     for what, make in (
@@ -100,7 +101,7 @@ def measure(options, device, tell):
         ("encode", steps.encoding),
     ):
         for batch in options.drawing_batches:
-            clock.measure(what, batch, lambda: make(models, batch))
+            clock.measure(what, batch, lambda: make(models, batch), warm_ups=1 if what == "picture" else WARM_UPS)
 
 
 def allocated(device):

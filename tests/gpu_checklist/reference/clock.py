@@ -18,7 +18,7 @@ class Clock:
         self.ends = time.monotonic() + seconds
         self.on_card = device.type == "cuda"
 
-    def measure(self, what, batch, make, most=10.0):
+    def measure(self, what, batch, make, warm_ups=WARM_UPS, most=5.0):
         """Warms up and repeats for `most` seconds; a batch that memory does not hold becomes a row that says so. False where there is
         no more of it to be tried."""
         row = {"list": "rows", "variant": self.variant, "what": what, "batch": batch, "error": None}
@@ -26,7 +26,7 @@ class Clock:
             self.tell({**row, "error": "no time was left"})
             return False
         try:
-            self.tell({**row, **self.times(make, most, batch)})
+            self.tell({**row, **self.times(make, warm_ups, most, batch)})
             return True
         except Exception as error:  # What does not work in one way of running PyTorch is a row, not the end of the others.
             short = self.on_card and isinstance(error, torch.cuda.OutOfMemoryError)
@@ -36,10 +36,10 @@ class Clock:
         finally:
             self.clean()
 
-    def times(self, make, most, batch):
+    def times(self, make, warm_ups, most, batch):
         self.clean()
         work = make()
-        for _ in range(WARM_UPS):
+        for _ in range(warm_ups):
             work()
         self.wait()
         if self.on_card:

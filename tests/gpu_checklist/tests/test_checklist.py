@@ -72,6 +72,7 @@ class Checklist(unittest.TestCase):
         markdown = (self.out / "report.md").read_text()
         self.assertIn("| training step | 8 | 40 | 50.4 (compile) | 0.794 | 18.9 / 30.6 | 1.31 | 6.89 | 6.30 |", markdown)
         self.assertIn("| guided sampler step | 16 | 48 |  |  | ~34.2 / 51.5 |", markdown)
+        self.assertLess(markdown.index("| training step | 1 |"), markdown.index("| training step | 8 |"))
         self.assertIn("780 TFLOP/s", markdown)
         self.assertEqual(self.printed.getvalue().strip(), markdown.strip())
 
