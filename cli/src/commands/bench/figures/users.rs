@@ -20,9 +20,9 @@ pub(super) fn measure(session: &mut Session<'_>, rows_each: &[usize]) -> anyhow:
             (session.median(ONE_BY_ONE, all), session.median(BATCHED, all))
         {
             let ratio = one_by_one / batched;
-            session
-                .voice
-                .say(format_args!("{USERS} users of {rows} rows: {ratio:.2} times as fast in one pass"));
+            session.voice.say(format_args!(
+                "{USERS} users (--rows-each {rows}): {ratio:.2} times as fast in one pass"
+            ));
         }
     }
     Ok(())
