@@ -29,7 +29,7 @@ fn everything_is_measured_in_the_documented_form() {
     let mut arguments = TINY.to_vec();
     arguments.extend(["2,1", "--steps", "3", "-o", "json", "--json", file.to_str().unwrap()]);
     let ended = likeness(&arguments);
-    ended.expect(0, &["synthetic:tiny", "8 users of 1 rows"]);
+    ended.expect(0, &["synthetic:tiny", "8 users (--rows-each 1)"]);
     let report = ended.json();
     assert_eq!(report, serde_json::from_slice::<Value>(&fs::read(&file).unwrap()).unwrap());
 
