@@ -17,6 +17,7 @@ use likeness_diffusion::rng::TorchRng;
 use likeness_diffusion::schedule::NoiseSchedule;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_diffusion::tokenizer::Placeholder;
+use likeness_worker::device::process_peak_bytes;
 use likeness_worker::inversion::Start;
 use likeness_worker::inversion::training_pass::{Member, Want, training_pass};
 use likeness_worker::inversion::training_step::TrainingBatch;
@@ -87,7 +88,7 @@ fn measure(folder: &Path, rows: usize, side: usize, checkpointed: bool) -> anyho
         outcomes = training_pass(&model, &schedule, &[member], want, rows)?;
         fastest = fastest.min(began.elapsed().as_secs_f64());
     }
-    let megabytes = most_resident()?.saturating_sub(loaded) / 1024;
+    let megabytes = most_resident()?.saturating_sub(loaded) >> 20;
     println!("{megabytes} MiB beyond the model, {:.0} ms", fastest * 1e3);
     for outcome in outcomes.iter().flatten() {
         let numbers = outcome.gradient.iter().flatten().map(f32::to_string);
@@ -96,10 +97,7 @@ fn measure(folder: &Path, rows: usize, side: usize, checkpointed: bool) -> anyho
     Ok(())
 }
 
-/// The most that this process has had in memory so far, in KiB.
+/// The most bytes that this process has had in memory so far.
 fn most_resident() -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let figure = line.and_then(|line| line.trim().strip_suffix("kB")).context("the system does not tell")?;
-    Ok(figure.trim().parse()?)
+    process_peak_bytes().context("the system does not tell")
 }

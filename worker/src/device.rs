@@ -39,7 +39,8 @@ pub use devices::Devices;
 pub use listing::{Listed, Listing};
 pub use trouble::{CudaTrouble, LEAST_CAPABILITY};
 
-pub(crate) use host::{memory_bytes, process_bytes, process_peak_bytes};
+pub use host::process_peak_bytes;
+pub(crate) use host::{memory_bytes, process_bytes};
 
 use crate::engine::{
     self, ActivationCheckpointing, Attempt, Command, EngineOptions, Event, LiveAttempts, LoadedModel,

@@ -13,7 +13,7 @@ use crate::text_encoder::TextConfig;
 use crate::tokenizer::TokenizerError;
 use crate::unet::UNetConfig;
 use crate::vae::VaeConfig;
-use crate::weights::{WeightError, WeightFile};
+use crate::weights::WeightError;
 
 /// Where the text encoder's weights may lie, the usual name first.
 pub(crate) const TEXT_WEIGHTS: [&str; 2] = ["model.safetensors", "model.fp16.safetensors"];
@@ -132,19 +132,6 @@ impl ModelFolder {
             }
         }
         Ok(hex::encode(hasher.finalize()))
-    }
-
-    /// How many weights the model has, by the headers of its files.
-    ///
-    /// # Errors
-    /// When a weight file is missing or no safetensors file.
-    pub fn parameters(&self) -> Result<u64, ModelError> {
-        let parts = [("text_encoder", TEXT_WEIGHTS), ("unet", DIFFUSION_WEIGHTS), ("vae", DIFFUSION_WEIGHTS)];
-        let mut parameters = 0;
-        for (part, names) in parts {
-            parameters += WeightFile::open_first(&self.path.join(part), &names)?.elements();
-        }
-        Ok(parameters)
     }
 
     /// The files of the digest, relative to the folder: the required ones and the optional ones that exist.

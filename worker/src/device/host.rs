@@ -26,8 +26,8 @@ pub(crate) fn process_bytes() -> Option<u64> {
     bytes(Path::new("/proc/self/status"), "VmRSS:")
 }
 
-/// The most memory that this process has used.
-pub(crate) fn process_peak_bytes() -> Option<u64> {
+/// The most memory that this process has used, in bytes; `None` where the system does not say.
+pub fn process_peak_bytes() -> Option<u64> {
     bytes(Path::new("/proc/self/status"), "VmHWM:")
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use likeness_diffusion::model_folder::ModelFolder;
+use likeness_diffusion::parameters::ParameterCounts;
 
 use super::choice::DeviceError;
 use super::cuda;
@@ -17,8 +18,8 @@ const MOST_WORK: u64 = 1 << 30;
 pub(super) fn check(number: u32, models: &[(String, PathBuf)]) -> Result<(), LoadError> {
     let mut weights = 0;
     for (name, folder) in models {
-        let counted = ModelFolder::open(folder).and_then(|folder| folder.parameters());
-        weights += counted.map_err(|error| LoadError::model(name, folder, &error))?;
+        let counted = ModelFolder::open(folder).and_then(|folder| ParameterCounts::of(&folder));
+        weights += counted.map_err(|error| LoadError::model(name, folder, &error))?.total();
     }
     let card = cuda::facts(number).map_err(|trouble| DeviceError::Cuda { number, trouble })?;
     fits(DeviceChoice::Cuda(number), weights * WEIGHT_BYTES, card.free, card.memory)?;

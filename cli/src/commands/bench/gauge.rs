@@ -7,6 +7,7 @@
 use std::fs;
 
 use burn::tensor::Device;
+use likeness_worker::device::process_peak_bytes;
 
 /// Memory from one moment on.
 pub(super) struct Gauge {
@@ -34,16 +35,10 @@ impl Gauge {
 
     /// The most bytes so far; `None` where nothing tells.
     pub(super) fn peak(&self) -> Option<u64> {
-        self.of_pools.or_else(of_process)
+        self.of_pools.or_else(process_peak_bytes)
     }
 }
 
 fn reserved(device: &Device) -> Option<u64> {
     device.memory_pool_usage().map(|usage| usage.bytes_reserved)
-}
-
-fn of_process() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }

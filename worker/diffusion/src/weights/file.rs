@@ -93,12 +93,6 @@ impl WeightFile {
         self.metadata.info(name).map(|info| info.shape.as_slice())
     }
 
-    /// Numbers in all tensors of the file.
-    pub fn elements(&self) -> u64 {
-        let of = |info: &&TensorInfo| info.shape.iter().map(|&length| length as u64).product::<u64>();
-        self.metadata.tensors().values().map(of).sum()
-    }
-
     /// Marks a tensor as wanted without reading it.
     pub fn ignore(&self, name: &str) {
         self.taken.borrow_mut().insert(name.to_owned());
