@@ -7,6 +7,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::launch::{cubes, elem, empty_like, lanes, packed, units};
+use super::moments::moments;
 use super::reduce::{cube_sum, lane_sum};
 use crate::kernels::Grouping;
 
@@ -107,39 +108,6 @@ fn gradient_kernel<E: Float, N: Size>(
         dx[place] = Vector::cast_from((g - Vector::new(level) - u * Vector::new(slope)) * Vector::new(scale));
         at += units as usize;
     }
-}
-
-/// The group's mean and one over its deviation.
-#[cube]
-fn moments<E: Float, N: Size>(
-    x: &Tensor<Vector<E, N>>,
-    base: usize,
-    row: usize,
-    count: usize,
-    epsilon: f32,
-    scratch: &mut Shared<[f32]>,
-    #[comptime] width: usize,
-    #[comptime] units: u32,
-) -> (f32, f32) {
-    let total = (count * N::value()) as f32;
-    let mut sums = Vector::<f32, N>::new(0.0f32);
-    let mut at = UNIT_POS as usize;
-    while at < count {
-        sums += Vector::<f32, N>::cast_from(x[base + (at / width) * row + at % width]);
-        at += units as usize;
-    }
-    let mean = cube_sum(lane_sum::<N>(sums), scratch) / total;
-
-    let mut squares = Vector::<f32, N>::new(0.0f32);
-    let mut at = UNIT_POS as usize;
-    while at < count {
-        let centred =
-            Vector::<f32, N>::cast_from(x[base + (at / width) * row + at % width]) - Vector::new(mean);
-        squares += centred * centred;
-        at += units as usize;
-    }
-    let variance = cube_sum(lane_sum::<N>(squares), scratch) / total;
-    (mean, 1.0f32 / (variance + epsilon).sqrt())
 }
 
 #[cube]

@@ -4,6 +4,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::launch::{Rows, elem, empty_like, packed};
+use super::moments::moments;
 use super::reduce::{cube_sum, lane_sum};
 
 #[cube(launch, address_type = "dynamic")]
@@ -22,7 +23,7 @@ fn forward_kernel<E: Float, N: Size>(
     if base >= x.len() {
         terminate!();
     }
-    let (mean, scale) = moments::<E, N>(x, base, epsilon, &mut scratch, width, units);
+    let (mean, scale) = moments::<E, N>(x, base, width, width, epsilon, &mut scratch, width, units);
     let mut at = UNIT_POS as usize;
     while at < width {
         let normed = (Vector::<f32, N>::cast_from(x[base + at]) - Vector::new(mean)) * Vector::new(scale);
@@ -49,7 +50,7 @@ fn gradient_kernel<E: Float, N: Size>(
     if base >= x.len() {
         terminate!();
     }
-    let (mean, scale) = moments::<E, N>(x, base, epsilon, &mut scratch, width, units);
+    let (mean, scale) = moments::<E, N>(x, base, width, width, epsilon, &mut scratch, width, units);
     let mut levels = Vector::<f32, N>::new(0.0f32);
     let mut slopes = Vector::<f32, N>::new(0.0f32);
     let mut at = UNIT_POS as usize;
@@ -71,35 +72,6 @@ fn gradient_kernel<E: Float, N: Size>(
         dx[base + at] = Vector::cast_from(d);
         at += units as usize;
     }
-}
-
-/// The row's mean and one over its deviation.
-#[cube]
-fn moments<E: Float, N: Size>(
-    x: &Tensor<Vector<E, N>>,
-    base: usize,
-    epsilon: f32,
-    scratch: &mut Shared<[f32]>,
-    #[comptime] width: usize,
-    #[comptime] units: u32,
-) -> (f32, f32) {
-    let total = (width * N::value()) as f32;
-    let mut sums = Vector::<f32, N>::new(0.0f32);
-    let mut at = UNIT_POS as usize;
-    while at < width {
-        sums += Vector::<f32, N>::cast_from(x[base + at]);
-        at += units as usize;
-    }
-    let mean = cube_sum(lane_sum::<N>(sums), scratch) / total;
-    let mut squares = Vector::<f32, N>::new(0.0f32);
-    let mut at = UNIT_POS as usize;
-    while at < width {
-        let centred = Vector::<f32, N>::cast_from(x[base + at]) - Vector::new(mean);
-        squares += centred * centred;
-        at += units as usize;
-    }
-    let variance = cube_sum(lane_sum::<N>(squares), scratch) / total;
-    (mean, 1.0f32 / (variance + epsilon).sqrt())
 }
 
 pub(super) fn forward(x: CubeTensor, gamma: CubeTensor, beta: CubeTensor, epsilon: f64) -> CubeTensor {

@@ -9,6 +9,7 @@ mod gelu;
 mod group_norm;
 mod launch;
 mod layer_norm;
+mod moments;
 mod reduce;
 
 use burn::backend::tensor::FloatTensor;
