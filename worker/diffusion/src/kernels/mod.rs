@@ -23,8 +23,8 @@ use burn::tensor::Shape;
 
 use crate::layers::Sampling;
 pub(crate) use on_tensors::{
-    attention, conv3x3, convolves_outputs_first, exact_gelu, gated_gelu, group_norm, layer_norm, linear,
-    serve,
+    attention, conv_weight, conv3x3, convolves_outputs_first, exact_gelu, gated_gelu, group_norm, layer_norm,
+    linear, linear_weight, serve,
 };
 
 /// How attention weighs its values.
@@ -50,14 +50,27 @@ pub(crate) struct Grouping {
 /// The operations, for tensors that [`serve`] accepts.
 #[backend_extension(Flex, Cube: cfg(feature = "gpu"), Fusion: cfg(feature = "gpu"), Autodiff)]
 pub(crate) trait Kernels: Backend {
-    /// `x weight` over the last dimension, with `weight` `[inputs, outputs]`.
-    #[fusion(default)]
+    /// The weights of [`Kernels::linear_map`], `[inputs, outputs]`, with their numbers in the order that the device's kernels want:
+    /// afterwards they are for those alone. To be done once, when they are loaded.
+    #[fusion(dtype = weight, shape = weight)]
+    fn linear_weight(weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        weight
+    }
+
+    /// The same for [`Kernels::conv3x3`].
+    #[fusion(dtype = weight, shape = weight)]
+    fn conv_weight(weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        weight
+    }
+
+    /// `x weight` over the last dimension, with `weight` `[inputs, outputs]` as [`Kernels::linear_weight`] made it.
+    #[fusion(dtype = x, shape = mapped(x, weight))]
     fn linear_map(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::product::<Self>(x, weight)
     }
 
-    /// `x weight + bias` over the last dimension, with `weight` `[inputs, outputs]`.
-    #[fusion(default)]
+    /// `x weight + bias` over the last dimension, with the same weights.
+    #[fusion(dtype = x, shape = mapped(x, weight))]
     fn affine_map(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -67,7 +80,7 @@ pub(crate) trait Kernels: Backend {
     }
 
     /// 3x3 convolution of `x` `[batch, height, width, inputs]`; `weight` lies as
-    /// [`convolves_outputs_first`] says.
+    /// [`convolves_outputs_first`] says, and is as [`Kernels::conv_weight`] made it.
     #[fusion(dtype = x, shape = convolved(x, bias, sampling))]
     fn conv3x3(
         x: FloatTensor<Self>,
@@ -116,9 +129,9 @@ pub(crate) trait Kernels: Backend {
 #[backend_extension(Flex, Cube: cfg(feature = "gpu"), Fusion: cfg(feature = "gpu"))]
 pub(crate) trait Gradients: Backend {
     /// Of [`Kernels::linear_map`] and [`Kernels::affine_map`].
-    #[fusion(default)]
+    #[fusion(dtype = grad, shape = mapped_back(grad, weight))]
     fn linear_gradient(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        composed::product::<Self>(grad, Self::float_transpose(weight))
+        composed::turned_product::<Self>(grad, weight)
     }
 
     /// Of [`Kernels::conv3x3`], whose input was `[batch, height, width, inputs]`.
@@ -168,6 +181,26 @@ pub(crate) trait Gradients: Backend {
     fn gated_gelu_gradient(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
+/// The shape of a linear layer's result.
+#[cfg(feature = "gpu")]
+fn mapped(x: &Shape, weight: &Shape) -> Shape {
+    with_last(x, weight[1])
+}
+
+/// The shape of the gradient of a linear layer's input.
+#[cfg(feature = "gpu")]
+fn mapped_back(grad: &Shape, weight: &Shape) -> Shape {
+    with_last(grad, weight[0])
+}
+
+#[cfg(feature = "gpu")]
+fn with_last(shape: &Shape, length: usize) -> Shape {
+    let mut shape = shape.clone();
+    let last = shape.num_dims() - 1;
+    shape[last] = length;
+    shape
+}
+
 /// The shape of a convolution's result; there is a bias for each output.
 #[cfg(feature = "gpu")]
 fn convolved(x: &Shape, bias: &Shape, sampling: &Sampling) -> Shape {
@@ -179,10 +212,7 @@ fn convolved(x: &Shape, bias: &Shape, sampling: &Sampling) -> Shape {
 /// The shape of a gate's result.
 #[cfg(feature = "gpu")]
 fn halved(x: &Shape) -> Shape {
-    let mut shape = x.clone();
-    let last = shape.num_dims() - 1;
-    shape[last] /= 2;
-    shape
+    with_last(x, x[x.num_dims() - 1] / 2)
 }
 
 /// Linear layers of a backend's own operations.
@@ -199,6 +229,11 @@ mod composed {
         let y = B::float_matmul(B::float_reshape(x, Shape::new([rows, inner[0]])), matrix);
         shape[last] = inner[1];
         B::float_reshape(y, shape)
+    }
+
+    /// The rows of `grad` times the transpose of `matrix`.
+    pub(super) fn turned_product<B: Backend>(grad: FloatTensor<B>, matrix: FloatTensor<B>) -> FloatTensor<B> {
+        product::<B>(grad, B::float_transpose(matrix))
     }
 
     pub(super) fn plus_bias<B: Backend>(y: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
