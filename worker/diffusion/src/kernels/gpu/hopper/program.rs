@@ -100,7 +100,8 @@ impl CubeKernel for Program {
     }
 
     fn source(&self) -> Option<PrecompiledSource> {
-        let source = self.text.words();
+        // cubecl keeps what it compiled by the text alone: kernels of one text need one each.
+        let source = format!("// For {}.\n{}", self.entry, self.text.words());
         Some(PrecompiledSource { source, entrypoint_name: self.entry.to_owned(), lang: "cuda" })
     }
 }
