@@ -23,44 +23,32 @@ use crate::layers::Sampling;
 /// What the backend keeps a float tensor in.
 type Floats = FloatTensor<CubeBackend>;
 
-/// Whether a linear layer's weights are packed.
-fn packs_linear(weight: &Floats) -> bool {
-    let [inputs, outputs] = weight.meta.shape().dims();
-    hopper::serves(weight, inputs, outputs)
-}
-
-/// Whether a convolution's weights are packed.
-fn packs_conv(weight: &Floats) -> bool {
-    let [outputs, _, _, inputs] = weight.meta.shape().dims();
-    hopper::serves(weight, inputs, outputs)
-}
-
 impl Kernels for CubeBackend {
     fn linear_weight(weight: Floats) -> Floats {
-        if packs_linear(&weight) { hopper::packed_columns(weight) } else { weight }
+        if hopper::available(&weight) { hopper::linear_weight(weight) } else { weight }
     }
 
     fn conv_weight(weight: Floats) -> Floats {
-        if packs_conv(&weight) { hopper::packed_rows(weight) } else { weight }
+        if hopper::available(&weight) { hopper::conv_weight(weight) } else { weight }
     }
 
     fn linear_map(x: Floats, weight: Floats) -> Floats {
-        if packs_linear(&weight) {
-            return hopper::linear(x, &weight, None);
+        if hopper::available(&weight) {
+            return hopper::linear(x, weight, None);
         }
         composed::product::<Self>(x, weight)
     }
 
     fn affine_map(x: Floats, weight: Floats, bias: Floats) -> Floats {
-        if packs_linear(&weight) {
-            return hopper::linear(x, &weight, Some(bias));
+        if hopper::available(&weight) {
+            return hopper::linear(x, weight, Some(bias));
         }
         composed::plus_bias::<Self>(composed::product::<Self>(x, weight), bias)
     }
 
     fn conv3x3(x: Floats, weight: Floats, bias: Floats, sampling: Sampling) -> Floats {
-        if packs_conv(&weight) {
-            return hopper::convolve(x, &weight, bias, sampling);
+        if hopper::available(&weight) {
+            return hopper::convolve(x, weight, bias, sampling);
         }
         conv::forward(x, weight, bias, sampling)
     }
@@ -91,14 +79,14 @@ impl Kernels for CubeBackend {
 
 impl Gradients for CubeBackend {
     fn linear_gradient(grad: Floats, weight: Floats) -> Floats {
-        if packs_linear(&weight) {
+        if hopper::available(&weight) {
             return hopper::linear_gradient(grad, weight);
         }
         composed::turned_product::<Self>(grad, weight)
     }
 
     fn conv3x3_gradient(grad: Floats, weight: Floats, input: [usize; 4], sampling: Sampling) -> Floats {
-        if packs_conv(&weight) {
+        if hopper::available(&weight) {
             return hopper::convolve_gradient(grad, weight, input, sampling);
         }
         conv::gradient(grad, weight, input, sampling)

@@ -2,8 +2,8 @@
 //! own instructions alone, which CubeCL has no words for. Linear layers, convolutions and attention, where bf16 is what they work on.
 //!
 //! The text goes to NVRTC as CubeCL's own does and is launched in the same queue. There is one kernel for all shapes, so nothing is
-//! tuned. Weights are [packed](pack) once, when they are loaded; whether they are depends on the device, the type and their shape
-//! alone ([`serves`]), so that whoever sees them later knows.
+//! tuned. Weights are [packed](pack) once, when they are loaded; whether they are depends on their shape alone, so that whoever sees
+//! them later knows. The few layers of a few channels are filled up with zeros when they are used.
 //!
 //! Results are those of the products in f32, rounded once. A window of many inputs may be summed in parts, in a fixed order.
 
@@ -17,16 +17,11 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::features::Tma;
 
 pub(super) use attention::{attend, attend_gradient, attends};
-pub(super) use pack::{packed_columns, packed_rows};
+pub(super) use pack::{conv_weight, linear_weight};
 pub(super) use product::{convolve, convolve_gradient, linear, linear_gradient};
 
-/// Whether weights of so many inputs and outputs are packed on the device of `tensor` and in its type.
-pub(super) fn serves(tensor: &CubeTensor, inputs: usize, outputs: usize) -> bool {
-    available(tensor) && inputs > 0 && inputs.is_multiple_of(32) && outputs > 0 && outputs.is_multiple_of(32)
-}
-
 /// Whether there are such tensor cores for the tensor.
-fn available(tensor: &CubeTensor) -> bool {
+pub(super) fn available(tensor: &CubeTensor) -> bool {
     let features = tensor.client.features();
     // Hopper is the generation that copies by tensor maps and has no wide ones yet.
     let hopper = features.tma.contains(Tma::Base) && !features.tma.contains(Tma::Im2colWide);

@@ -6,7 +6,7 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::ops::numeric::empty_device_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::pack::packed_for_gradient;
+use super::pack::{cut, filled, packed_for_gradient, ready_conv, ready_linear};
 use super::program::{Argument, Program, Text};
 use crate::kernels::gpu::launch::{empty_of, packed};
 use crate::layers::Sampling;
@@ -124,7 +124,7 @@ fn run(
     let (tile, splits) = product.plan(processors.max(1));
     let tiles = outputs.div_ceil(tile.outputs as usize);
     let blocks = pixels.div_ceil(128 * tile.blocks as usize) * tiles;
-    let bias = bias.map(packed);
+    let bias = bias.map(|bias| packed(filled(bias, &[0])));
     let partial = (splits > 1).then(|| {
         let shape = Shape::new([splits as usize, pixels, outputs]);
         empty_device_dtype(client.clone(), x.device.clone(), shape, DType::F32)
@@ -168,34 +168,34 @@ fn run(
     result
 }
 
-/// `x weight + bias` over the last dimension; `weight` is packed and `[inputs, outputs]`.
+/// `x weight + bias` over the last dimension; `weight` is `[inputs, outputs]` as `linear_weight` left it.
 pub(in crate::kernels::gpu) fn linear(
     x: CubeTensor,
-    weight: &CubeTensor,
+    weight: CubeTensor,
     bias: Option<CubeTensor>,
 ) -> CubeTensor {
-    let [inputs, outputs] = weight.meta.shape().dims();
-    over_rows(x, weight, bias, inputs, outputs)
+    let [_, outputs] = weight.meta.shape().dims();
+    cut(over_rows(x, &ready_linear(weight), bias), outputs)
 }
 
 /// The gradient of the rows of [`linear`].
 pub(in crate::kernels::gpu) fn linear_gradient(grad: CubeTensor, weight: CubeTensor) -> CubeTensor {
-    let [inputs, outputs] = weight.meta.shape().dims();
-    let weight = packed_for_gradient(weight, inputs, outputs, 1);
-    over_rows(grad, &weight, None, outputs, inputs)
+    let [inputs, _] = weight.meta.shape().dims();
+    cut(over_rows(grad, &for_gradient_of_linear(ready_linear(weight)), None), inputs)
 }
 
-fn over_rows(
-    x: CubeTensor,
-    weight: &CubeTensor,
-    bias: Option<CubeTensor>,
-    inputs: usize,
-    outputs: usize,
-) -> CubeTensor {
-    let x = packed(x);
+fn for_gradient_of_linear(weight: CubeTensor) -> CubeTensor {
+    let [inputs, outputs] = weight.meta.shape().dims();
+    let weight = packed_for_gradient(weight, inputs, outputs, 1);
+    CubeBackend::float_reshape(weight, Shape::new([outputs, inputs]))
+}
+
+fn over_rows(x: CubeTensor, weight: &CubeTensor, bias: Option<CubeTensor>) -> CubeTensor {
+    let [inputs, outputs] = weight.meta.shape().dims();
+    let last = x.meta.shape().num_dims() - 1;
+    let x = packed(filled(x, &[last]));
     let mut shape = x.meta.shape().clone();
     let rows = shape.num_elements() / inputs;
-    let last = shape.num_dims() - 1;
     shape[last] = outputs;
     let result = empty_of(&x, shape);
     let window =
@@ -203,22 +203,24 @@ fn over_rows(
     run(&x, weight, bias, &window, outputs, result)
 }
 
-/// Of `x` `[batch, height, width, inputs]`; `weight` is packed and `[outputs, 3, 3, inputs]`.
+/// Of `x` `[batch, height, width, inputs]`; `weight` is `[outputs, 3, 3, inputs]` as `conv_weight` left it.
 pub(in crate::kernels::gpu) fn convolve(
     x: CubeTensor,
-    weight: &CubeTensor,
+    weight: CubeTensor,
     bias: CubeTensor,
     sampling: Sampling,
 ) -> CubeTensor {
     let [outputs, side, _, _] = weight.meta.shape().dims();
     let (stride, before, after) = sampling.stride_and_padding();
-    let x = packed(x);
-    let [batch, height, width, inputs] = x.meta.shape().dims();
+    let weight = ready_conv(weight);
+    let [filled_outputs, _, _, inputs] = weight.meta.shape().dims();
+    let x = packed(filled(x, &[3]));
+    let [batch, height, width, _] = x.meta.shape().dims();
     let along = |length: usize| (length + before + after - side) / stride + 1;
     let (rows, columns) = (along(height), along(width));
-    let result = empty_of(&x, Shape::new([batch, rows, columns, outputs]));
+    let result = empty_of(&x, Shape::new([batch, rows, columns, filled_outputs]));
     let window = Window { batch, height, width, inputs, rows, columns, side, stride, before };
-    run(&x, weight, Some(bias), &window, outputs, result)
+    cut(run(&x, &weight, Some(bias), &window, filled_outputs, result), outputs)
 }
 
 /// The gradient of the input `[batch, height, width, inputs]` of [`convolve`]: a convolution of the result's gradient, between whose
@@ -229,12 +231,14 @@ pub(in crate::kernels::gpu) fn convolve_gradient(
     [batch, height, width, inputs]: [usize; 4],
     sampling: Sampling,
 ) -> CubeTensor {
-    let [outputs, side, _, _] = weight.meta.shape().dims();
     let (stride, before, _) = sampling.stride_and_padding();
+    let weight = ready_conv(weight);
+    let [outputs, side, _, filled_inputs] = weight.meta.shape().dims();
+    let grad = filled(grad, &[3]);
     let grad = if stride == 1 { packed(grad) } else { spread(grad, stride) };
     let [_, grad_height, grad_width, _] = grad.meta.shape().dims();
-    let weight = packed_for_gradient(weight, inputs, outputs, side * side);
-    let result = empty_of(&grad, Shape::new([batch, height, width, inputs]));
+    let weight = packed_for_gradient(weight, filled_inputs, outputs, side * side);
+    let result = empty_of(&grad, Shape::new([batch, height, width, filled_inputs]));
     let window = Window {
         batch,
         height: grad_height,
@@ -246,7 +250,7 @@ pub(in crate::kernels::gpu) fn convolve_gradient(
         stride: 1,
         before: side - 1 - before,
     };
-    run(&grad, &weight, None, &window, inputs, result)
+    cut(run(&grad, &weight, None, &window, filled_inputs, result), inputs)
 }
 
 /// Pixels at multiples of the stride, zeros between them.
