@@ -7,11 +7,13 @@
 //! the model that draws.
 
 pub mod align;
+pub mod check;
 pub mod detect;
 mod error;
 mod face;
 pub mod intake;
 mod network;
+pub mod portrait;
 pub mod recognise;
 
 pub use error::{FaceError, NetworkRole};

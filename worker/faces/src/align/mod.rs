@@ -50,3 +50,9 @@ pub(crate) fn aligned_at(
     let to_photo = to_chip.and_then(Similarity::inverse);
     Ok(to_photo.map(|to_photo| warp::warp(&view, to_photo, side)))
 }
+
+/// Pixels of the picture that one pixel of a 112 x 112 chip covers, along a side.
+pub(crate) fn pixels_per_chip_pixel(points: &FivePoints) -> f32 {
+    let to_chip = Similarity::fitting(&points.to_array(), &TEMPLATE);
+    to_chip.and_then(Similarity::inverse).map_or(0.0, Similarity::factor)
+}
