@@ -118,3 +118,51 @@ fn mean_cosine(photos: &[&CheckedPhoto]) -> Option<f32> {
     }
     (pairs > 0.0).then(|| sum / pairs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::light::Light;
+    use super::super::pose::Pose;
+    use super::*;
+    use crate::face::{Bounds, Face, FivePoints, Point};
+    use crate::recognise::Embedding;
+
+    /// A usable photo with this yaw and brightness, of a person in this direction.
+    fn photo(yaw: f32, middle: f32, direction: [f32; 2]) -> CheckedPhoto {
+        let face = Face {
+            bounds: Bounds::default(),
+            points: FivePoints::from_array([Point::default(); 5]),
+            score: 1.0,
+        };
+        let light = Light { middle, ..Light::default() };
+        let pose = Pose { yaw, ..Pose::default() };
+        CheckedPhoto {
+            facts: Some(FaceFacts { face, sharpness: 0.5, light, pose }),
+            embedding: Embedding::of(&direction),
+            ..CheckedPhoto::default()
+        }
+    }
+
+    fn codes(photos: &[CheckedPhoto]) -> Vec<&'static str> {
+        advice(photos, &CheckLimits::default()).iter().map(|advice| advice.code.as_str()).collect()
+    }
+
+    #[test]
+    fn a_varied_set_of_the_right_size_is_left_alone() {
+        let varied = |index: u8| {
+            let by = f32::from(index);
+            photo(by * 9.0 - 25.0, 80.0 + by * 9.0, [1.0, by * 0.4])
+        };
+        assert_eq!(codes(&(0..7).map(varied).collect::<Vec<_>>()), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_always_the_same_is_remarked_on() {
+        let same = photo(3.0, 100.0, [1.0, 0.0]);
+        assert_eq!(codes(&vec![same.clone(); 7]), ["same_pose", "same_light", "alike"]);
+        assert_eq!(codes(&vec![same.clone(); 13])[0], "fewer_photos");
+        assert_eq!(codes(&vec![same.clone(); 4])[0], "more_photos");
+        assert_eq!(codes(&[same]), [""; 0], "one photo says nothing about a set");
+        assert_eq!(codes(&[]), [""; 0]);
+    }
+}
