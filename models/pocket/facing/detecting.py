@@ -46,7 +46,8 @@ def _ground(portraits: Portraits, count: int, side: int) -> torch.Tensor:
     pick = torch.randint(len(portraits), (count,), device=device)
     scraps = F.interpolate(portraits["pictures"][pick][:, :, LARGE - 24:].float(), (side, side), mode="bilinear")
     pages = p.only(p.some(count, .15, device), scraps, pages)
-    return p.noise(pages, .3, 40)
+    static = torch.randint(0, 256, (count, 3, side, side), device=device).float()
+    return p.only(p.some(count, .05, device), static, p.noise(pages, .3, 40))
 
 
 def _layout(count: int, side: int, device: str) -> torch.Tensor:
