@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--names", type=int, default=60, help="of whom the pocket model draws pictures for the check")
     parser.add_argument("--outside", type=Path, help="MobileFaceNet as ONNX, for the check")
     parser.add_argument("--only", nargs="*", default=list(NETWORKS), choices=NETWORKS)
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a card where there is one")
     parser.add_argument("--smoke", action="store_true", help="CPU, few pictures, small batches")
     args = parser.parse_args()
     start = time.time()
@@ -111,7 +112,7 @@ def main() -> None:
     drawing = [fork.Process(target=draw_share, args=(scratch, args.scale, i, args.processes, start + DRAWN * seconds)) for i in range(args.processes)]
     for process in drawing:
         process.start()
-    device = "cpu" if args.smoke or not _has_card() else "cuda"
+    device = args.device or ("cuda" if _has_card() and not args.smoke else "cpu")
     print(f"{args.processes} processes draw {sum(g.rows for g in groups(args.scale).values())} pictures, training on {device}", flush=True)
     stages = {name: spawn.Process(target=train_stage, args=(name, str(scratch), str(args.out), args.scale, device, start + TRAINED * seconds, device == "cpu"))
               for name in args.only}
@@ -154,7 +155,7 @@ def _roomy() -> str | None:
 
 def _has_card() -> bool:
     """Whether there is a card, without loading torch here while drawing starts."""
-    return any(Path("/dev").glob("nvidia[0-9]*")) or os.environ.get("CUDA_VISIBLE_DEVICES", "") not in ("", "-1")
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/proc/driver/nvidia/version").exists()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from .measures import auc, pairs, rounded, told_apart, unit
 LOOK = 256          # side at which faces are looked for
 BATCH = 64
 # What a caption of a zero-shot question says: the world's own phrases.
-QUESTIONS = {"style": {"photo": "a photo of a person", "sketch": "a pencil sketch of a person", "pop art": "a pop art poster of a person", "oil": "an oil painting of a person"},
+QUESTIONS = {"style": {"photo": "a photo of a person", "sketch": "a pencil sketch of a person",
+                       "pop art": "a pop art poster of a person", "oil": "an oil painting of a person"},
              "expression": "a photo of a person, {}", "clothes": "a photo of a person wearing a {}",
              "place": {"wall": "in front of a plain wall", "beach": "on a beach", "forest": "in a forest", "city": "in a city at night",
                        "curtain": "in front of a red curtain", "snow": "in the snow", "sunset": "at sunset", "field": "in a field"}}

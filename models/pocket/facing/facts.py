@@ -10,7 +10,7 @@ import numpy as np
 
 from world.captions import BEARD_PHRASES, GLASSES_PHRASES, HAIR_PHRASES, OPENINGS, PHOTO_OPENINGS
 from world.identity import EYE_COLOURS, HAIR_COLOURS, Identity, skin_word
-from world.scene import CLOTHES, EXPRESSIONS, HEADWEAR, PLACES, STYLES, Scene
+from world.scene import CLOTHES, EXPRESSIONS, HEADWEAR, Scene
 
 PLACE_WORDS = {"wall": "plain wall", "beach": "beach", "forest": "forest", "city": "city at night",
                "curtain": "curtain", "snow": "snow", "sunset": "sunset", "field": "field"}
