@@ -2,7 +2,9 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{bench, completions, demo, devices, generate, invert, people, queue, task, up, worker};
+use crate::commands::{
+    bench, completions, demo, devices, generate, invert, people, photos, queue, task, up, worker,
+};
 use crate::output::Format;
 use crate::parity;
 
@@ -98,6 +100,9 @@ pub(crate) enum Command {
     /// The people who have been learned.
     #[command(subcommand)]
     People(people::PeopleCommand),
+    /// Photos of a person, before they are learned from.
+    #[command(subcommand)]
+    Photos(photos::PhotosCommand),
     /// Work that was asked for.
     #[command(subcommand)]
     Task(task::TaskCommand),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{DeviceError, Devices, kernel_cache};
 use crate::engine::{ActivationCheckpointing, EngineOptions};
+use crate::faces::{FacesConfig, FacesError};
 use crate::simulated::{SimulatedConfig, SimulatedConfigError};
 
 /// Everything that a worker can be told.
@@ -72,6 +73,8 @@ pub struct WorkerConfig {
     pub metrics: Option<RedisAddress>,
     /// Name of the fleet, in front of the series' keys: the coordinators' `redis.fleet`.
     pub fleet: String,
+    /// Networks that find and know faces.
+    pub faces: FacesConfig,
     /// The simulated device.
     pub simulated: SimulatedConfig,
     /// Logs.
@@ -102,6 +105,7 @@ impl Default for WorkerConfig {
             activation_checkpointing: ActivationCheckpointing::default(),
             metrics: None,
             fleet: "default".to_owned(),
+            faces: FacesConfig::default(),
             simulated: SimulatedConfig::default(),
             log: LogConfig::default(),
         }
@@ -157,6 +161,9 @@ pub enum ConfigError {
     /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The networks for faces.
+    #[error(transparent)]
+    Faces(#[from] FacesError),
     /// The simulated device.
     #[error(transparent)]
     Simulated(#[from] SimulatedConfigError),
@@ -219,6 +226,7 @@ impl WorkerConfig {
             let (value, rule) = (self.drawing_share.to_string(), "more than 0 and less than 1, such as 0.75");
             return Err(ConfigError::Value { name: "drawing_share", value, rule });
         }
+        self.faces.validate()?;
         if simulated {
             self.simulated.validate()?;
         }
@@ -258,6 +266,7 @@ impl WorkerConfig {
 mod tests {
     use super::*;
     use crate::device::DeviceChoice;
+    use crate::faces::Channels;
 
     fn read(text: &str) -> Result<WorkerConfig, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
@@ -288,6 +297,22 @@ mod tests {
         assert!(shown.contains("redis://w:***@host") && !shown.contains("secret"), "{shown}");
         assert_eq!(config.fleet, "ours");
         assert!(read("metrics = \"host:6379\"").unwrap_err().to_string().contains("no address of a Redis"));
+    }
+
+    #[test]
+    fn networks_for_faces_are_a_section() {
+        let text = "[models]\na = \"/a\"\n[faces]\ndetector = \"yunet.onnx\"\n[faces.recogniser]\nfile = \"arcface.onnx\"\n\
+                    channels = \"bgr\"\nmean = 127.5\nscale = 128.0\n[faces.limits]\nmin_face = 30\n";
+        let faces = read(text).unwrap().faces;
+        let recogniser = faces.recogniser.unwrap();
+        assert_eq!((recogniser.mean, recogniser.scale, recogniser.channels), (127.5, 128.0, Channels::Bgr));
+        assert_eq!((faces.limits.min_face, faces.judge), (30.0, None));
+        assert!(read(text).unwrap().validate().unwrap_err().to_string().contains("there is no file"));
+        let error = |text: &str| read(text).unwrap_err().to_string();
+        assert!(error("[faces]\ndetecter = \"a\"\n").contains("detecter"));
+        assert!(error("[faces.judge]\nfile = \"a\"\nmeen = 1\n").contains("meen"));
+        assert!(error("[faces.judge]\nmean = 1\n").contains("file"));
+        assert!(error("[faces.judge]\nfile = \"a\"\nchannels = \"rbg\"\n").contains("rbg"));
     }
 
     #[test]

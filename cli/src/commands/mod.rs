@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: Arguments, started: Instant) -> anyhow::Result<Exit
     match arguments.command {
         Command::Completions(options) => completions::run(&options),
         Command::Devices(_) => devices::run(voice),
+        Command::Photos(command) => photos::run(&command, voice),
         Command::Parity(options) => parity::run(&options, voice),
         Command::Bench(options) => bench::run(&options, started, voice),
         Command::Generate(options) if options.is_local() => local_generation::run(&options, voice),

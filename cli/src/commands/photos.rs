@@ -1,14 +1,32 @@
-//! Photos from the command line: read, checked as far as a client can, and uploaded.
+//! Photos from the command line: read, checked as far as a client can, and uploaded; `likeness photos` looks at faces too.
+
+mod check;
+mod report;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::Subcommand;
 use likeness_shared::client::Client;
 use likeness_shared::limits::MAX_ARTIFACT_BYTES;
 
 use crate::exit::{CliError, Exit};
 use crate::output::Voice;
 use crate::progress::{Meter, Standing};
+
+/// Subcommands of `photos`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PhotosCommand {
+    /// Say which photos of a person can be learned from, and why others cannot.
+    Check(check::CheckArguments),
+}
+
+/// Runs `photos`.
+pub(crate) fn run(command: &PhotosCommand, voice: Voice) -> anyhow::Result<Exit> {
+    match command {
+        PhotosCommand::Check(options) => check::run(options, voice),
+    }
+}
 
 /// A photo to upload.
 pub(crate) struct PhotoFile {

@@ -41,7 +41,7 @@ class NameWords:
 
     def __init__(self, text_encoder: CLIPTextModel):
         self.slots, self.vectors = None, None
-        text_encoder.text_model.embeddings.token_embedding.register_forward_hook(self._write)
+        text_encoder.get_input_embeddings().register_forward_hook(self._write)
 
     def _write(self, _module, _inputs, rows: torch.Tensor) -> torch.Tensor:
         for word in range(WORDS):

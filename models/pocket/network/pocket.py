@@ -39,8 +39,8 @@ class Pocket:
             model.requires_grad_(False)
         self.scale = self.vae.config.scaling_factor
         self.scheduler = DDIMScheduler(clip_sample=False, **SCHEDULE)
-        self.embedding = SplicedEmbedding(self.text_encoder.text_model.embeddings.token_embedding)
-        self.text_encoder.text_model.embeddings.token_embedding = self.embedding
+        self.embedding = SplicedEmbedding(self.text_encoder.get_input_embeddings())
+        self.text_encoder.set_input_embeddings(self.embedding)
 
     @property
     def table(self) -> torch.Tensor:

@@ -5,25 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from .canvas import Canvas, box, ellipse
+from .geometry import Geometry
 from .identity import Identity
 from .scene import EXPRESSIONS
 
 
 @dataclass
-class Head:
+class Head(Geometry):
     """Where things are on this head in this picture; shared by face, hair and headwear."""
 
     canvas: Canvas
-    person: Identity
     distance: np.ndarray
     mask: np.ndarray
-    face_x: float
-    face_y: float
-
-    def place(self, x: float, depth: float = 1.0) -> float:
-        """Horizontal position of a feature at `x` on the unturned face after the turn of the head."""
-        yaw = self.canvas.scene.yaw
-        return x * np.cos(yaw * .75) + self.face_x * depth
 
 
 def paint_head(canvas: Canvas, person: Identity) -> Head:
@@ -39,7 +32,7 @@ def paint_head(canvas: Canvas, person: Identity) -> Head:
     distance = (np.sqrt(((x + .04 * yaw) / width) ** 2 + ((y + .04) / fh) ** 2) - 1) * fw
     mask = canvas.cover(distance)
     canvas.paint_lit(mask, person.skin, (x + .04 * yaw) / width + yaw * .4, (y + .04) / fh * .6)
-    return Head(canvas, person, distance, mask, .20 * yaw, .14 * scene.pitch)
+    return Head(person, scene, canvas, distance, mask)
 
 
 def paint_face(head: Head) -> None:
@@ -101,8 +94,7 @@ def _nose(head: Head) -> None:
     canvas, person, scene = head.canvas, head.person, head.canvas.scene
     x, y, skin = canvas.x, canvas.y, person.skin
     bridge = person.eye_height + head.face_y + .02
-    tip_y = bridge + person.nose_length
-    tip_x = head.place(0, 1.4)
+    tip_x, tip_y = head.nose_tip()
     side = -np.sign(scene.light) if scene.light else 1.0
     slope = np.clip((y - bridge) / person.nose_length, 0, 1)
     ridge_x = head.place(0, 1.1) + (tip_x - head.place(0, 1.1)) * slope
@@ -120,10 +112,9 @@ def _mouth(head: Head) -> None:
     canvas, person, scene = head.canvas, head.person, head.canvas.scene
     x, y, skin = canvas.x, canvas.y, person.skin
     curve, opening, _, _ = EXPRESSIONS[scene.expression]
-    centre_x, centre_y = head.place(0, 1.1), person.mouth_height + head.face_y
-    half = person.mouth_width * (1 + .18 * max(curve, 0) - .25 * (scene.expression == "surprised")) * np.cos(scene.yaw * .75)
+    centre_x, centre_y, half = head.mouth()
     u = (x - centre_x) / half
-    line = centre_y - .075 * curve * (u ** 2 - .35)
+    line = head.mouth_line(u)
     thick = person.lip_thickness * np.sqrt(np.clip(1 - u ** 2, 0, 1))
     natural = np.clip(skin * np.array([.88, .55, .55]), 0, 1)
     lips = natural * (1 - person.lipstick) + np.array([.82, .10, .18]) * person.lipstick
@@ -151,7 +142,7 @@ def _eye(head: Head, side: int) -> None:
     canvas, person, scene = head.canvas, head.person, head.canvas.scene
     x, y = canvas.x, canvas.y
     curve, opening, lift, slant = EXPRESSIONS[scene.expression]
-    eye_x, eye_y = head.place(side * person.eye_distance), person.eye_height + head.face_y
+    eye_x, eye_y = head.eye(side)
     half = person.eye_size * np.cos(scene.yaw * .5)
     wide = 1.3 if scene.expression == "surprised" else .8 if scene.expression in ("laughing", "angry") else 1.0
     tall = person.eye_size * min(person.eye_openness * wide, .95)

@@ -1,7 +1,20 @@
 //! Photos of people, before the model sees them.
 //!
 //! [`intake`] turns an uploaded file into plain upright RGB pixels in sRGB, or into a refusal that its
-//! sender understands. Nothing but pixels leaves it: no position, date, camera or thumbnail. This crate
-//! knows neither network nor queue.
+//! sender understands. Nothing but pixels leaves it: no position, date, camera or thumbnail. [`detect`] finds the
+//! faces of a picture, [`align`] brings a face to where recognisers expect it, [`recognise`] says as a direction who it
+//! is. The networks are ONNX files that the caller names; none comes with the crate. This crate knows no queue, and nothing of
+//! the model that draws.
 
+pub mod align;
+pub mod check;
+pub mod detect;
+mod error;
+mod face;
 pub mod intake;
+mod network;
+pub mod portrait;
+pub mod recognise;
+
+pub use error::{FaceError, NetworkRole};
+pub use face::{Bounds, Face, FivePoints, Point};

@@ -22,24 +22,37 @@ impl Photo {
         let (width, height) = (width.max(1), height.max(1));
         let photo = &self.picture;
         let (wide, high) = crop_sides((photo.width, photo.height), (width, height));
-        let (left, top) = ((photo.width - wide) / 2, (photo.height - high) / 2);
-        let row_bytes = (photo.width as usize * 3).max(1);
-        let rows = photo.pixels.chunks_exact(row_bytes).skip(top as usize).take(high as usize);
-        let cropped = rows
+        let corner = ((photo.width - wide) / 2, (photo.height - high) / 2);
+        photo.part(corner, (wide, high), (width, height))
+    }
+}
+
+impl RgbPixels {
+    /// The part with its top left pixel at `corner` and the sides `(wide, high)`, all within the picture, resampled
+    /// to `width` x `height` pixels; by the rules of [`Photo::cropped`].
+    pub(crate) fn part(
+        &self,
+        (left, top): (u32, u32),
+        (wide, high): (u32, u32),
+        (width, height): (u32, u32),
+    ) -> Self {
+        let row_bytes = (self.width as usize * 3).max(1);
+        let rows = self.pixels.chunks_exact(row_bytes).skip(top as usize).take(high as usize);
+        let part = rows
             .flat_map(|row| row.iter().skip(left as usize * 3).take(wide as usize * 3))
             .copied()
             .collect();
-        let Some(crop) = RgbImage::from_raw(wide, high, cropped) else {
-            return photo.clone();
+        let Some(part) = RgbImage::from_raw(wide, high, part) else {
+            return self.clone();
         };
         let resized = if (wide, high) == (width, height) {
-            crop
+            part
         } else if width < wide || height < high {
-            imageops::resize(&crop, width, height, FilterType::Lanczos3)
+            imageops::resize(&part, width, height, FilterType::Lanczos3)
         } else {
-            imageops::resize(&crop, width, height, FilterType::CatmullRom)
+            imageops::resize(&part, width, height, FilterType::CatmullRom)
         };
-        RgbPixels { width, height, pixels: resized.into_raw() }
+        Self { width, height, pixels: resized.into_raw() }
     }
 }
 

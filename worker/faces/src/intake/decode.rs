@@ -121,8 +121,10 @@ fn foreign_name(bytes: &[u8]) -> &'static str {
         [b'%', b'P', b'D', b'F', ..] => "a PDF",
         [b'P', b'K', 3, 4, ..] => "a zip",
         _ => match brand {
-            b"ftypheic" | b"ftypheix" | b"ftypmif1" | b"ftyphevc" => "a HEIC photo, as iPhones make them",
-            b"ftypavif" => "an AVIF",
+            b"ftypmif1" | b"ftypmsf1" | [b'f', b't', b'y', b'p', b'h', b'e', ..] => {
+                "a HEIC photo, as iPhones make them"
+            }
+            b"ftypavif" | b"ftypavis" => "an AVIF",
             [b'f', b't', b'y', b'p', ..] => "a video",
             _ => "of an unknown kind",
         },

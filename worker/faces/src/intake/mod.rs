@@ -17,6 +17,10 @@ mod set;
 #[cfg(test)]
 mod tests;
 
+use image::{ImageBuffer, Rgb};
+
+use crate::error::FaceError;
+
 pub use decode::read_photo;
 pub use limits::PhotoLimits;
 pub use refusal::{PhotoRefused, RefusalCode};
@@ -31,6 +35,19 @@ pub struct RgbPixels {
     pub height: u32,
     /// `width * height * 3` bytes.
     pub pixels: Vec<u8>,
+}
+
+/// The pixels of a picture as the `image` crate takes them, borrowed.
+pub(crate) type RgbView<'a> = ImageBuffer<Rgb<u8>, &'a [u8]>;
+
+impl RgbPixels {
+    /// The pixels for the `image` crate.
+    pub(crate) fn view(&self) -> Result<RgbView<'_>, FaceError> {
+        let (width, height, bytes) = (self.width, self.height, self.pixels.len());
+        let whole = u64::from(width) * u64::from(height) * 3 == bytes as u64 && bytes > 0;
+        let view = ImageBuffer::from_raw(width, height, self.pixels.as_slice());
+        view.filter(|_| whole).ok_or(FaceError::Picture { width, height, bytes })
+    }
 }
 
 impl std::fmt::Debug for RgbPixels {

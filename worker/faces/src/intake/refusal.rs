@@ -13,8 +13,24 @@ pub enum RefusalCode {
     Corrupt,
     /// Fewer photos than a person needs.
     TooFew,
-    /// Exactly the same picture as another one.
+    /// The same picture as another one.
     Duplicate,
+    /// Nobody's face.
+    NoFace,
+    /// Several faces of about one size.
+    MultipleFaces,
+    /// A face of too few pixels.
+    FaceTooSmall,
+    /// A face out of focus, or moved.
+    Blurry,
+    /// A face in the dark.
+    TooDark,
+    /// A face that is white all over.
+    TooBright,
+    /// A face turned away, up or down, or a photo that is not upright.
+    ExtremePose,
+    /// Somebody else than in most of the other photos.
+    DifferentPerson,
 }
 
 impl RefusalCode {
@@ -26,6 +42,14 @@ impl RefusalCode {
             Self::Corrupt => "corrupt",
             Self::TooFew => "too_few",
             Self::Duplicate => "duplicate",
+            Self::NoFace => "no_face",
+            Self::MultipleFaces => "multiple_faces",
+            Self::FaceTooSmall => "face_too_small",
+            Self::Blurry => "blurry",
+            Self::TooDark => "too_dark",
+            Self::TooBright => "too_bright",
+            Self::ExtremePose => "extreme_pose",
+            Self::DifferentPerson => "different_person",
         }
     }
 }
@@ -51,8 +75,15 @@ pub struct PhotoRefused {
 }
 
 impl PhotoRefused {
-    pub(super) fn new(code: RefusalCode, sentence: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn new(code: RefusalCode, sentence: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code, sentence: sentence.into(), hint: hint.into(), index: None }
+    }
+
+    /// A set with fewer usable photos than it needs.
+    pub(crate) fn too_few(usable: usize, least: usize) -> Self {
+        let sentence = format!("{usable} usable photos are too few; at least {least} are needed");
+        let hint = "send more photos of the same person: 6 to 12 with different light and angles work best";
+        Self::new(RefusalCode::TooFew, sentence, hint)
     }
 
     /// The same refusal, of a photo of a set.

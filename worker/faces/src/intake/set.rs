@@ -65,14 +65,7 @@ impl PhotoSet {
         }
         refused.sort_by_key(|refusal| refusal.index);
         if photos.len() < limits.min_photos {
-            let sentence = format!(
-                "{} usable photos are too few; at least {} are needed",
-                photos.len(),
-                limits.min_photos
-            );
-            let hint =
-                "send more photos of the same person: 6 to 12 with different light and angles work best";
-            refused.push(PhotoRefused::new(RefusalCode::TooFew, sentence, hint));
+            refused.push(PhotoRefused::too_few(photos.len(), limits.min_photos));
         }
         if refused.is_empty() { Ok(Self { photos }) } else { Err(refused) }
     }
