@@ -1,9 +1,9 @@
 //! What launching a kernel needs.
 
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 use burn_backend::cubecl::dtype_to_storage_type;
 use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_dtype;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::client::Client;
@@ -22,7 +22,13 @@ pub(super) fn empty_like(x: &CubeTensor) -> CubeTensor {
 
 /// A tensor of this shape and the same type with nothing in it yet.
 pub(super) fn empty_of(x: &CubeTensor, shape: Shape) -> CubeTensor {
-    empty_device_dtype(x.client.clone(), x.device.clone(), shape, x.dtype)
+    empty_in(x, shape, x.dtype)
+}
+
+/// A tensor of this shape and type with nothing in it yet. Its elements lie in the order of its dimensions with none between them,
+/// which is not what a backend's own tensors do: on CUDA their rows begin at multiples of 512 bytes.
+pub(super) fn empty_in(x: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
+    empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), shape, dtype)
 }
 
 pub(super) fn elem(x: &CubeTensor) -> ElemType {

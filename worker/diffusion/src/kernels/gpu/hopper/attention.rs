@@ -3,13 +3,12 @@
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
-use burn_cubecl::ops::numeric::empty_device_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::available;
 use super::program::{Argument, Program, Text};
 use crate::kernels::Weighing;
-use crate::kernels::gpu::launch::{empty_of, packed};
+use crate::kernels::gpu::launch::{empty_in, empty_of, packed};
 
 /// Numbers of a head.
 const HEAD: usize = 64;
@@ -45,7 +44,7 @@ pub(in crate::kernels::gpu) fn attend_gradient(
     let (query, key, value, grad) = (rows(query), rows(key), rows(value), rows(grad));
     let [batch, heads, queries, _] = query.meta.shape().dims();
     let shape = Shape::new([batch, heads, queries, 2]);
-    let sums = empty_device_dtype(query.client.clone(), query.device.clone(), shape, DType::F32);
+    let sums = empty_in(&query, shape, DType::F32);
     let of_query = by_position(&query);
     let (of_key, of_value) = (by_position(&key), by_position(&key));
     let inputs = [&query, &key, &value, &grad];

@@ -3,12 +3,11 @@
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{DType, FloatDType, Shape, Slice};
 use burn_cubecl::CubeBackend;
-use burn_cubecl::ops::numeric::empty_device_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::pack::{cut, filled, packed_for_gradient, ready_conv, ready_linear};
 use super::program::{Argument, Program, Text};
-use crate::kernels::gpu::launch::{empty_of, packed};
+use crate::kernels::gpu::launch::{empty_in, empty_of, packed};
 use crate::layers::Sampling;
 
 /// What a block of threads makes.
@@ -79,8 +78,8 @@ impl Product {
                 let gathered = match splits {
                     1 => 0.0,
                     _ => {
-                        600.0
-                            + (self.rows * self.outputs) as f64 * f64::from(splits) / f64::from(processors) / 40.0
+                        let numbers = (self.rows * self.outputs) as f64 * f64::from(splits);
+                        6000.0 + numbers / f64::from(processors) / 2.0
                     }
                 };
                 let steps = self.steps.div_ceil(splits as usize) as f64;
@@ -125,10 +124,8 @@ fn run(
     let tiles = outputs.div_ceil(tile.outputs as usize);
     let blocks = pixels.div_ceil(128 * tile.blocks as usize) * tiles;
     let bias = bias.map(|bias| packed(filled(bias, &[0])));
-    let partial = (splits > 1).then(|| {
-        let shape = Shape::new([splits as usize, pixels, outputs]);
-        empty_device_dtype(client.clone(), x.device.clone(), shape, DType::F32)
-    });
+    let partial =
+        (splits > 1).then(|| empty_in(x, Shape::new([splits as usize, pixels, outputs]), DType::F32));
     let numbers = [
         window.height,
         window.width,
