@@ -79,11 +79,11 @@ impl Product {
                     1 => 0.0,
                     _ => {
                         let numbers = (self.rows * self.outputs) as f64 * f64::from(splits);
-                        6000.0 + numbers / f64::from(processors) / 2.0
+                        2000.0 + numbers / f64::from(processors) / 7.0
                     }
                 };
                 let steps = self.steps.div_ceil(splits as usize) as f64;
-                let cost = waves * (steps * step + 2500.0) + gathered;
+                let cost = waves * (steps * step + 800.0) + gathered;
                 if cost < best.0 {
                     best = (cost, (Tile { outputs, blocks, side: self.side }, splits));
                 }
