@@ -5,12 +5,13 @@
 //! tuned. Weights are [packed](pack) once, when they are loaded; whether they are depends on their shape alone, so that whoever sees
 //! them later knows. The few layers of a few channels are filled up with zeros when they are used.
 //!
-//! Results are those of the products in f32, rounded once. A window of many inputs may be summed in parts, in a fixed order.
+//! They are [tried](trial) on each card before they are used. Results are those of the products in f32, rounded once. A window of many inputs may be summed in parts, in a fixed order.
 
 mod attention;
 mod pack;
 mod product;
 mod program;
+mod trial;
 
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -20,10 +21,13 @@ pub(super) use attention::{attend, attend_gradient, attends};
 pub(super) use pack::{conv_weight, linear_weight};
 pub(super) use product::{convolve, convolve_gradient, linear, linear_gradient};
 
-/// Whether there are such tensor cores for the tensor.
+/// Whether there are such tensor cores for the tensor, and their answers are right.
 pub(super) fn available(tensor: &CubeTensor) -> bool {
     let features = tensor.client.features();
     // Hopper is the generation that copies by tensor maps and has no wide ones yet.
     let hopper = features.tma.contains(Tma::Base) && !features.tma.contains(Tma::Im2colWide);
-    hopper && tensor.client.name() == "cuda" && tensor.dtype == DType::BF16
+    hopper
+        && tensor.client.name() == "cuda"
+        && tensor.dtype == DType::BF16
+        && trial::passed(&tensor.device)
 }

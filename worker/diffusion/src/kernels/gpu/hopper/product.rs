@@ -1,5 +1,7 @@
 //! Linear layers and convolutions (`product.cu`): tiles, and how a sum is split where there are few of them.
 
+use std::cell::Cell;
+
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{DType, FloatDType, Shape, Slice};
 use burn_cubecl::CubeBackend;
@@ -22,7 +24,7 @@ pub(super) struct Tile {
 }
 
 /// What is tried for a product: the smaller ones leave less of few rows idle.
-const TILES: [(u32, u32); 4] = [(160, 2), (128, 2), (160, 1), (128, 1)];
+pub(super) const TILES: [(u32, u32); 4] = [(160, 2), (128, 2), (160, 1), (128, 1)];
 /// Parts that the sum of a product can be split into.
 const SPLITS: [u32; 6] = [1, 2, 3, 4, 6, 8];
 
@@ -93,6 +95,22 @@ impl Product {
     }
 }
 
+thread_local! {
+    /// The plan of all products of this thread, where they are tried.
+    static PLAN: Cell<Option<Plan>> = const { Cell::new(None) };
+}
+
+/// Outputs and blocks of a tile, and the parts of the sum.
+type Plan = ((u32, u32), u32);
+
+/// Makes products by this plan.
+pub(super) fn with_plan<T>(plan: Option<Plan>, work: impl FnOnce() -> T) -> T {
+    let before = PLAN.replace(plan);
+    let result = work();
+    PLAN.set(before);
+    result
+}
+
 /// A picture and the window that goes over it. A matrix is a picture of one column and rows, with a window of one.
 struct Window {
     batch: usize,
@@ -120,7 +138,10 @@ fn run(
     let steps = window.inputs / 32 * window.side * window.side;
     let product = Product { rows: pixels, outputs, steps, side: window.side as u32 };
     let processors = client.properties().hardware.num_streaming_multiprocessors.unwrap_or(132);
-    let (tile, splits) = product.plan(processors.max(1));
+    let (tile, splits) = match PLAN.get() {
+        Some(((outputs, blocks), splits)) => (Tile { outputs, blocks, side: product.side }, splits),
+        None => product.plan(processors.max(1)),
+    };
     let tiles = outputs.div_ceil(tile.outputs as usize);
     let blocks = pixels.div_ceil(128 * tile.blocks as usize) * tiles;
     let bias = bias.map(|bias| packed(filled(bias, &[0])));
