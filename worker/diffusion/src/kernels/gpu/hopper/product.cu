@@ -19,6 +19,7 @@ struct Shape {
   u32 height, width, inputs, outputs;  // of the picture that is read; channels
   u32 rows, columns, stride, before;   // of the result; steps of the window, and what of it hangs over
   u32 pixels, tiles, splits, biased;   // of all results; tiles of outputs; parts of the sum; whether there is a bias
+  u32 pitch, unused[3];                // numbers from a pixel that is read to the next
 };
 
 __device__ __forceinline__ void copy(u32 to, const void *from, bool there) {
@@ -56,7 +57,7 @@ product(const bf16 *__restrict__ x, const bf16 *__restrict__ weight, const bf16 
     there[i] = 0;
 #if SIDE == 1
     there[i] = pixel < s.pixels;
-    window[i] = x + (u64)(there[i] ? pixel : 0) * s.inputs + chunk * 8;
+    window[i] = x + (u64)(there[i] ? pixel : 0) * s.pitch + chunk * 8;
 #else
     const u32 column = pixel % s.columns, row = pixel / s.columns % s.rows, batch = pixel / s.columns / s.rows;
     const int top = (int)(row * s.stride) - (int)s.before, left = (int)(column * s.stride) - (int)s.before;
@@ -65,7 +66,7 @@ product(const bf16 *__restrict__ x, const bf16 *__restrict__ weight, const bf16 
         const int down = top + tap / SIDE, right = left + tap % SIDE;
         if (down >= 0 && down < (int)s.height && right >= 0 && right < (int)s.width) there[i] |= 1u << tap;
       }
-    window[i] = x + (((long long)batch * s.height + top) * s.width + left) * s.inputs + chunk * 8;
+    window[i] = x + (((long long)batch * s.height + top) * s.width + left) * s.pitch + chunk * 8;
 #endif
   }
   const u32 length = s.inputs / 32 * TAPS;
@@ -74,7 +75,7 @@ product(const bf16 *__restrict__ x, const bf16 *__restrict__ weight, const bf16 
   uint4 a[AHEAD + 1][2 * BLOCKS];
   u32 tap = from % TAPS, channel = from / TAPS * 32;
   auto read = [&](uint4(&into)[2 * BLOCKS]) {
-    const u64 offset = (u64)(tap / SIDE * s.width + tap % SIDE) * s.inputs + channel;
+    const u64 offset = (u64)(tap / SIDE * s.width + tap % SIDE) * s.pitch + channel;
 #pragma unroll
     for (int i = 0; i < 2 * BLOCKS; i++)
       into[i] = there[i] >> tap & 1 ? __ldg((const uint4 *)(window[i] + offset)) : make_uint4(0, 0, 0, 0);

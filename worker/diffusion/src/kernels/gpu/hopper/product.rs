@@ -9,7 +9,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::pack::{cut, filled, packed_for_gradient, ready_conv, ready_linear};
 use super::program::{Argument, Program, Text};
-use crate::kernels::gpu::launch::{empty_in, empty_of, packed};
+use crate::kernels::gpu::launch::{empty_in, empty_of, in_rows, packed};
 use crate::layers::Sampling;
 
 /// What a block of threads makes.
@@ -116,6 +116,8 @@ struct Window {
     batch: usize,
     height: usize,
     width: usize,
+    /// Numbers from a pixel to the next.
+    pitch: usize,
     inputs: usize,
     rows: usize,
     columns: usize,
@@ -160,6 +162,10 @@ fn run(
         tiles,
         splits as usize,
         usize::from(bias.is_some()),
+        window.pitch,
+        0,
+        0,
+        0,
     ]
     .map(|number| number as u32);
     // What is not there is not looked at: any buffer stands in for it.
@@ -211,13 +217,23 @@ fn for_gradient_of_linear(weight: CubeTensor) -> CubeTensor {
 fn over_rows(x: CubeTensor, weight: &CubeTensor, bias: Option<CubeTensor>) -> CubeTensor {
     let [inputs, outputs] = weight.meta.shape().dims();
     let last = x.meta.shape().num_dims() - 1;
-    let x = packed(filled(x, &[last]));
+    let (x, pitch) = in_rows(filled(x, &[last]));
     let mut shape = x.meta.shape().clone();
     let rows = shape.num_elements() / inputs;
     shape[last] = outputs;
     let result = empty_of(&x, shape);
-    let window =
-        Window { batch: 1, height: rows, width: 1, inputs, rows, columns: 1, side: 1, stride: 1, before: 0 };
+    let window = Window {
+        batch: 1,
+        height: rows,
+        width: 1,
+        pitch,
+        inputs,
+        rows,
+        columns: 1,
+        side: 1,
+        stride: 1,
+        before: 0,
+    };
     run(&x, weight, bias, &window, outputs, result)
 }
 
@@ -232,12 +248,12 @@ pub(in crate::kernels::gpu) fn convolve(
     let (stride, before, after) = sampling.stride_and_padding();
     let weight = ready_conv(weight);
     let [filled_outputs, _, _, inputs] = weight.meta.shape().dims();
-    let x = packed(filled(x, &[3]));
+    let (x, pitch) = in_rows(filled(x, &[3]));
     let [batch, height, width, _] = x.meta.shape().dims();
     let along = |length: usize| (length + before + after - side) / stride + 1;
     let (rows, columns) = (along(height), along(width));
     let result = empty_of(&x, Shape::new([batch, rows, columns, filled_outputs]));
-    let window = Window { batch, height, width, inputs, rows, columns, side, stride, before };
+    let window = Window { batch, height, width, pitch, inputs, rows, columns, side, stride, before };
     cut(run(&x, &weight, Some(bias), &window, filled_outputs, result), outputs)
 }
 
@@ -253,7 +269,7 @@ pub(in crate::kernels::gpu) fn convolve_gradient(
     let weight = ready_conv(weight);
     let [outputs, side, _, filled_inputs] = weight.meta.shape().dims();
     let grad = filled(grad, &[3]);
-    let grad = if stride == 1 { packed(grad) } else { spread(grad, stride) };
+    let (grad, pitch) = in_rows(if stride == 1 { grad } else { spread(grad, stride) });
     let [_, grad_height, grad_width, _] = grad.meta.shape().dims();
     let weight = packed_for_gradient(weight, filled_inputs, outputs, side * side);
     let result = empty_of(&grad, Shape::new([batch, height, width, filled_inputs]));
@@ -261,6 +277,7 @@ pub(in crate::kernels::gpu) fn convolve_gradient(
         batch,
         height: grad_height,
         width: grad_width,
+        pitch,
         inputs: outputs,
         rows: height,
         columns: width,
@@ -280,7 +297,7 @@ fn spread(x: CubeTensor, stride: usize) -> CubeTensor {
     let places = [0..batch, 0..height, 0..1, 0..width, 0..1, 0..channels].map(Slice::from);
     let spread = CubeBackend::float_slice_assign(zeros, &places, x);
     let shape = Shape::new([batch, height * stride, width * stride, channels]);
-    packed(CubeBackend::float_reshape(spread, shape))
+    CubeBackend::float_reshape(spread, shape)
 }
 
 #[cfg(test)]
