@@ -72,6 +72,10 @@ bench-engine *ARGS:
     cargo build --release --locked --example bench_engine
     ${CARGO_TARGET_DIR:-target}/release/examples/bench_engine {{ARGS}}
 
+# The CUDA kernels for Hopper beside PyTorch's, layer by layer (needs such a card and PyTorch; `--compile` needs NVRTC alone).
+bench-hopper *ARGS:
+    python3 tests/hopper_kernels {{ARGS}}
+
 # Everything that a card has to prove: parity, speed beside PyTorch and the floor, memory, cold start (docs/gpu.md). `--dry` without a card.
 gpu-checklist *ARGS:
     python3 tests/gpu_checklist {{ARGS}}

@@ -6,6 +6,7 @@
 // it does not: any number, any time.
 //
 // LIKENESS_STAND_IN_MEMORY  bytes of the card (default 80 GiB); beyond them an allocation fails as on a card
+// LIKENESS_STAND_IN_NAME    the card's name: kernels that were compiled for it are taken over by a start on such a card
 // LIKENESS_STAND_IN_REPORT  where to write what was counted, as JSON, when the process ends
 
 #include <pthread.h>
@@ -62,7 +63,8 @@ CUresult cuDeviceGetCount(int *count) { *count = 1; return SUCCESS; }
 CUresult cuDeviceGet(int *device, int ordinal) { *device = 0; return ordinal == 0 ? SUCCESS : 101; }
 CUresult cuDeviceGetName(char *name, int length, int device) {
   (void)device;
-  snprintf(name, (size_t)length, "stand-in for an NVIDIA H100");
+  const char *given = getenv("LIKENESS_STAND_IN_NAME");
+  snprintf(name, (size_t)length, "%s", given ? given : "stand-in for an NVIDIA H100");
   return SUCCESS;
 }
 CUresult cuDeviceTotalMem_v2(size_t *bytes, int device) { (void)device; *bytes = capacity(); return SUCCESS; }
@@ -212,6 +214,14 @@ CUresult cuEventElapsedTime_v2(float *milliseconds, void *start, void *end) {
   return cuEventElapsedTime(milliseconds, start, end);
 }
 CUresult cuEventDestroy_v2(void *event) { free(event); return SUCCESS; }
+
+// NVRTC asks for the driver's own tables to keep what it compiles, and takes an answer for granted: this one has nothing behind its size.
+CUresult cuGetExportTable(const void **table, const void *id) {
+  static const uint64_t nothing[1] = {sizeof(uint64_t)};
+  (void)id;
+  *table = nothing;
+  return SUCCESS;
+}
 
 // Kernels.
 

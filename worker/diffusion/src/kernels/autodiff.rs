@@ -16,6 +16,14 @@ use crate::layers::Sampling;
 type Tracked<B, C> = FloatTensor<Autodiff<B, C>>;
 
 impl<B: Kernels + Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn linear_weight(weight: Tracked<B, C>) -> Tracked<B, C> {
+        Tracked::<B, C>::new(B::linear_weight(constant::<B, C>(weight)))
+    }
+
+    fn conv_weight(weight: Tracked<B, C>) -> Tracked<B, C> {
+        Tracked::<B, C>::new(B::conv_weight(constant::<B, C>(weight)))
+    }
+
     fn linear_map(x: Tracked<B, C>, weight: Tracked<B, C>) -> Tracked<B, C> {
         run::<B, C, _>(x, Linear { weight: constant::<B, C>(weight), bias: None })
     }

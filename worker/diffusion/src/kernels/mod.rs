@@ -18,13 +18,11 @@ mod tests;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
-#[cfg(feature = "gpu")]
-use burn::tensor::Shape;
 
 use crate::layers::Sampling;
 pub(crate) use on_tensors::{
-    attention, conv3x3, convolves_outputs_first, exact_gelu, gated_gelu, group_norm, layer_norm, linear,
-    serve,
+    attention, conv_weight, conv3x3, convolves_outputs_first, exact_gelu, gated_gelu, group_norm, layer_norm,
+    linear, linear_weight, serve,
 };
 
 /// How attention weighs its values.
@@ -48,16 +46,25 @@ pub(crate) struct Grouping {
 }
 
 /// The operations, for tensors that [`serve`] accepts.
-#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Fusion: cfg(feature = "gpu"), Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Autodiff)]
 pub(crate) trait Kernels: Backend {
-    /// `x weight` over the last dimension, with `weight` `[inputs, outputs]`.
-    #[fusion(default)]
+    /// The weights of [`Kernels::linear_map`], `[inputs, outputs]`, with their numbers in the order that the device's kernels want:
+    /// afterwards they are for those alone. To be done once, when they are loaded.
+    fn linear_weight(weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        weight
+    }
+
+    /// The same for [`Kernels::conv3x3`].
+    fn conv_weight(weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        weight
+    }
+
+    /// `x weight` over the last dimension, with `weight` `[inputs, outputs]` as [`Kernels::linear_weight`] made it.
     fn linear_map(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::product::<Self>(x, weight)
     }
 
-    /// `x weight + bias` over the last dimension, with `weight` `[inputs, outputs]`.
-    #[fusion(default)]
+    /// `x weight + bias` over the last dimension, with the same weights.
     fn affine_map(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -67,8 +74,7 @@ pub(crate) trait Kernels: Backend {
     }
 
     /// 3x3 convolution of `x` `[batch, height, width, inputs]`; `weight` lies as
-    /// [`convolves_outputs_first`] says.
-    #[fusion(dtype = x, shape = convolved(x, bias, sampling))]
+    /// [`convolves_outputs_first`] says, and is as [`Kernels::conv_weight`] made it.
     fn conv3x3(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -77,7 +83,6 @@ pub(crate) trait Kernels: Backend {
     ) -> FloatTensor<Self>;
 
     /// Group normalisation of `x` `[batch, height, width, channels]`.
-    #[fusion(dtype = x, shape = x)]
     fn group_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -86,7 +91,6 @@ pub(crate) trait Kernels: Backend {
     ) -> FloatTensor<Self>;
 
     /// Normalisation over the last dimension.
-    #[fusion(dtype = x, shape = x)]
     fn layer_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -95,7 +99,6 @@ pub(crate) trait Kernels: Backend {
     ) -> FloatTensor<Self>;
 
     /// `softmax(scale q k^T) v` for `query` `[batch, heads, n, width]`, `key` and `value` `[batch, heads, m, width]`.
-    #[fusion(dtype = query, shape = query)]
     fn attend(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -104,25 +107,21 @@ pub(crate) trait Kernels: Backend {
     ) -> FloatTensor<Self>;
 
     /// The exact GELU.
-    #[fusion(dtype = x, shape = x)]
     fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// `value * gelu(gate)` for `x = [value, gate]` over the last dimension.
-    #[fusion(dtype = x, shape = halved(x))]
     fn gated_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// The gradients of the inputs of [`Kernels`], given `grad`, the gradient of the result.
-#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Fusion: cfg(feature = "gpu"))]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"))]
 pub(crate) trait Gradients: Backend {
     /// Of [`Kernels::linear_map`] and [`Kernels::affine_map`].
-    #[fusion(default)]
     fn linear_gradient(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        composed::product::<Self>(grad, Self::float_transpose(weight))
+        composed::turned_product::<Self>(grad, weight)
     }
 
     /// Of [`Kernels::conv3x3`], whose input was `[batch, height, width, inputs]`.
-    #[fusion(dtype = grad, shape = Shape::new(*input))]
     fn conv3x3_gradient(
         grad: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -131,7 +130,6 @@ pub(crate) trait Gradients: Backend {
     ) -> FloatTensor<Self>;
 
     /// Of [`Kernels::group_norm`] at `x`.
-    #[fusion(dtype = x, shape = x)]
     fn group_norm_gradient(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -141,7 +139,6 @@ pub(crate) trait Gradients: Backend {
     ) -> FloatTensor<Self>;
 
     /// Of [`Kernels::layer_norm`] at `x`.
-    #[fusion(dtype = x, shape = x)]
     fn layer_norm_gradient(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -150,7 +147,6 @@ pub(crate) trait Gradients: Backend {
     ) -> FloatTensor<Self>;
 
     /// Of [`Kernels::attend`]: of queries, keys and values.
-    #[fusion(meta = |query, key, value, _, _| (query.clone(), key.clone(), value.clone()))]
     fn attend_gradient(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -160,29 +156,10 @@ pub(crate) trait Gradients: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// Of [`Kernels::exact_gelu`] at `x`.
-    #[fusion(dtype = x, shape = x)]
     fn exact_gelu_gradient(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// Of [`Kernels::gated_gelu`] at `x`.
-    #[fusion(dtype = x, shape = x)]
     fn gated_gelu_gradient(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
-}
-
-/// The shape of a convolution's result; there is a bias for each output.
-#[cfg(feature = "gpu")]
-fn convolved(x: &Shape, bias: &Shape, sampling: &Sampling) -> Shape {
-    let (stride, before, after) = sampling.stride_and_padding();
-    let along = |length: usize| (length + before + after - 3) / stride + 1;
-    Shape::new([x[0], along(x[1]), along(x[2]), bias[0]])
-}
-
-/// The shape of a gate's result.
-#[cfg(feature = "gpu")]
-fn halved(x: &Shape) -> Shape {
-    let mut shape = x.clone();
-    let last = shape.num_dims() - 1;
-    shape[last] /= 2;
-    shape
 }
 
 /// Linear layers of a backend's own operations.
@@ -199,6 +176,11 @@ mod composed {
         let y = B::float_matmul(B::float_reshape(x, Shape::new([rows, inner[0]])), matrix);
         shape[last] = inner[1];
         B::float_reshape(y, shape)
+    }
+
+    /// The rows of `grad` times the transpose of `matrix`.
+    pub(super) fn turned_product<B: Backend>(grad: FloatTensor<B>, matrix: FloatTensor<B>) -> FloatTensor<B> {
+        product::<B>(grad, B::float_transpose(matrix))
     }
 
     pub(super) fn plus_bias<B: Backend>(y: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {

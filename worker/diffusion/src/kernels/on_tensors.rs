@@ -22,6 +22,22 @@ pub(crate) fn convolves_outputs_first(device: &Device) -> bool {
     !matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
+/// As [`Kernels::linear_weight`].
+pub(crate) fn linear_weight(weight: Tensor<2>) -> Tensor<2> {
+    if !serve(&weight) {
+        return weight;
+    }
+    Tensor::from_dispatch(<Dispatch as Kernels>::linear_weight(weight.into_dispatch()))
+}
+
+/// As [`Kernels::conv_weight`], where [`convolves_outputs_first`] holds.
+pub(crate) fn conv_weight(weight: Tensor<4>) -> Tensor<4> {
+    if !serve(&weight) {
+        return weight;
+    }
+    Tensor::from_dispatch(<Dispatch as Kernels>::conv_weight(weight.into_dispatch()))
+}
+
 /// As [`Kernels::linear_map`] or [`Kernels::affine_map`].
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());

@@ -175,13 +175,35 @@ fn layer_normalisation() {
             &format!("layer norm of width {width}"),
             x,
             |x| layer_norm(x.clone(), beside(&x, &gamma), beside(&x, &beta), 1e-5),
-            |x| {
-                let centred = x.clone() - x.mean_dim(2);
-                let variance = centred.clone().square().mean_dim(2);
-                centred / (variance + 1e-5).sqrt() * gamma.clone().unsqueeze() + beta.clone().unsqueeze()
-            },
+            |x| composed_layer_norm(x, gamma.clone(), beta.clone()),
         );
     }
+}
+
+fn composed_layer_norm(x: Tensor<3>, gamma: Tensor<1>, beta: Tensor<1>) -> Tensor<3> {
+    let centred = x.clone() - x.mean_dim(2);
+    let variance = centred.clone().square().mean_dim(2);
+    centred / (variance + 1e-5).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
+}
+
+#[test]
+fn normalisation_of_rows_with_gaps_between_them() {
+    // A part of wider rows is a view where the gap is as long as a card wants: its rows stay where they are.
+    const GAP: usize = 128;
+    let (gamma, beta) = (sample([32], 5) + 1.5, sample([32], 6));
+    let grouping = Grouping { groups: 4, epsilon: 1e-5, activate: false };
+    compare(
+        "group norm of a part of wider pixels",
+        sample([2, 5, 3, 32 + GAP], 4) + 1.0,
+        |x| group_norm(x.clone().narrow(3, 0, 32), beside(&x, &gamma), beside(&x, &beta), grouping),
+        |x| composed_group_norm(x.narrow(3, 0, 32), gamma.clone(), beta.clone(), 4),
+    );
+    compare(
+        "layer norm of a part of wider rows",
+        sample([2, 7, 32 + GAP], 7) + 1.0,
+        |x| layer_norm(x.clone().narrow(2, 0, 32), beside(&x, &gamma), beside(&x, &beta), 1e-5),
+        |x| composed_layer_norm(x.narrow(2, 0, 32), gamma.clone(), beta.clone()),
+    );
 }
 
 /// Attention of tensor functions, every score there at once.

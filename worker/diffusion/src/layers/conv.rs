@@ -33,7 +33,7 @@ impl Sampling {
 /// A 3x3 convolution with bias.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv3x3 {
-    /// As [`kernels::convolves_outputs_first`] says for the device; stored as `[outputs, inputs, 3, 3]`.
+    /// As [`kernels::convolves_outputs_first`] and [`kernels::conv_weight`] say for the device; stored as `[outputs, inputs, 3, 3]`.
     weight: Tensor<4>,
     bias: Tensor<1>,
     sampling: Sampling,
@@ -48,7 +48,7 @@ impl Conv3x3 {
     ) -> Result<Self, WeightError> {
         let stored = [outputs, inputs, 3, 3];
         let weight = match kernels::convolves_outputs_first(weights.device()) {
-            true => weights.kernel_of_outputs("weight", stored)?,
+            true => kernels::conv_weight(weights.kernel_of_outputs("weight", stored)?),
             false => weights.kernel("weight", stored)?,
         };
         Ok(Self { weight, bias: weights.tensor("bias", [outputs])?, sampling })

@@ -8,7 +8,7 @@ use crate::weights::{WeightError, Weights};
 /// `y = x W + b` over the last dimension.
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
-    /// `[inputs, outputs]`; stored as `[outputs, inputs]`.
+    /// `[inputs, outputs]`, as [`kernels::linear_weight`] made it; stored as `[outputs, inputs]`.
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 }
@@ -25,7 +25,8 @@ impl Linear {
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, WeightError> {
-        Ok(Self { weight: weights.matrix("weight", [outputs, inputs])?, bias: None })
+        let weight = kernels::linear_weight(weights.matrix("weight", [outputs, inputs])?);
+        Ok(Self { weight, bias: None })
     }
 
     /// A layer that is stored as a 1x1 convolution, `[outputs, inputs, 1, 1]`.
@@ -35,7 +36,7 @@ impl Linear {
         outputs: usize,
     ) -> Result<Self, WeightError> {
         let weight = weights.kernel("weight", [outputs, inputs, 1, 1])?.reshape([inputs, outputs]);
-        Ok(Self { weight, bias: Some(weights.tensor("bias", [outputs])?) })
+        Ok(Self { weight: kernels::linear_weight(weight), bias: Some(weights.tensor("bias", [outputs])?) })
     }
 
     /// A layer that is stored either way, depending on the file's age.

@@ -204,7 +204,7 @@ impl TextEncoder {
         let keep = TensorData::new(keep, [rows, length, 1]);
         let keep = Tensor::<3>::from_data(keep, (&self.device, DType::from(self.dtype)));
         let known = self.look_up(&known).reshape([rows, length, self.width()]);
-        Ok(spread.matmul(learned.cast(FloatDType::F32)).cast(self.dtype) + known * keep)
+        Ok(spread_out(spread, learned.cast(FloatDType::F32)).cast(self.dtype) + known * keep)
     }
 
     /// The last layer's output after the final normalisation, `[batch, length, width]`.
@@ -263,8 +263,7 @@ impl TextEncoder {
 
     /// Puts row `row` of `learned` at `place` for every pair in `places`.
     ///
-    /// The rows are spread by a product with a matrix of zeros and ones, which is exact and whose
-    /// backward pass is a matrix product as well.
+    /// The rows are spread by a product with a matrix of zeros and ones, which is exact, and so is its gradient.
     fn place_learned(&self, known: Tensor<2>, learned: Tensor<2>, places: &[(usize, usize)]) -> Tensor<2> {
         let [total, _] = known.dims();
         let [rows, _] = learned.dims();
@@ -280,7 +279,8 @@ impl TextEncoder {
             TensorData::new(keep, [total, 1]),
             (&self.device, DType::from(self.dtype)),
         );
-        spread.matmul(learned.cast(FloatDType::F32)).cast(self.dtype) + known * keep
+        let placed = spread_out(spread.unsqueeze(), learned.cast(FloatDType::F32).unsqueeze());
+        placed.squeeze_dim(0).cast(self.dtype) + known * keep
     }
 
     fn indices(&self, indices: impl Iterator<Item = i64>) -> Tensor<1, Int> {
@@ -289,3 +289,16 @@ impl TextEncoder {
         Tensor::from_data(TensorData::new(indices, [count]), &self.device)
     }
 }
+
+/// The product of `spread` `[batch, length, n]`, zeros and ones, with `learned` `[batch, n, width]`. Of a few vectors it is worked
+/// out one by one: a card would tune a product for a shape that is hardly one.
+fn spread_out(spread: Tensor<3>, learned: Tensor<3>) -> Tensor<3> {
+    const FEW: usize = 8;
+    let [_, _, vectors] = spread.dims();
+    if vectors > FEW {
+        return spread.matmul(learned);
+    }
+    let of = |i: usize| spread.clone().narrow(2, i, 1) * learned.clone().narrow(1, i, 1);
+    (1..vectors).fold(of(0), |sum, i| sum + of(i))
+}
+

@@ -11,11 +11,10 @@ use burn::backend::ops::{AttentionModuleOptions, FloatTensorOps, ModuleOps};
 use burn::tensor::{DType, FloatDType, Slice};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
-use burn_cubecl::ops::numeric::empty_device_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::launch::{Rows, elem, packed};
+use super::launch::{Rows, elem, empty_in, packed};
 use super::reduce::{cube_max, cube_sum, lane_sum};
 use crate::kernels::Weighing;
 
@@ -161,9 +160,7 @@ fn weigh(
 ) -> (CubeTensor, CubeTensor) {
     let (scores, grad) = (packed(scores), packed(grad));
     let rows = Rows::of(&scores);
-    let empty = || {
-        empty_device_dtype(scores.client.clone(), scores.device.clone(), scores.meta.shape().clone(), dtype)
-    };
+    let empty = || empty_in(&scores, scores.meta.shape().clone(), dtype);
     let (probabilities, of_scores) = (empty(), empty());
     let (client, address) = (scores.client.clone(), scores.required_address_type());
     let narrow = elem(&probabilities);

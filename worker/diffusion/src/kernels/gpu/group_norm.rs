@@ -6,7 +6,7 @@
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::launch::{cubes, elem, empty_like, lanes, packed, units};
+use super::launch::{cubes, elem, empty_like, in_rows, lanes, packed, units};
 use super::moments::moments;
 use super::reduce::{cube_sum, lane_sum};
 use crate::kernels::Grouping;
@@ -17,6 +17,8 @@ fn forward_kernel<E: Float, N: Size>(
     gamma: &Tensor<Vector<E, N>>,
     beta: &Tensor<Vector<E, N>>,
     y: &mut Tensor<Vector<E, N>>,
+    pictures: usize,
+    x_pitch: usize,
     pixels: usize,
     groups: usize,
     epsilon: f32,
@@ -27,20 +29,21 @@ fn forward_kernel<E: Float, N: Size>(
 ) {
     let mut scratch = Shared::<[f32]>::new_slice(units as usize);
     let picture = CUBE_POS / groups;
-    if picture * pixels * groups * width >= x.len() {
+    if picture >= pictures {
         terminate!();
     }
     let first = (CUBE_POS % groups) * width;
     let row = groups * width;
     let base = picture * pixels * row + first;
+    let x_base = picture * pixels * x_pitch + first;
     let count = pixels * width;
-    let (mean, scale) = moments::<E, N>(x, base, row, count, epsilon, &mut scratch, width, units);
+    let (mean, scale) = moments::<E, N>(x, x_base, x_pitch, count, epsilon, &mut scratch, width, units);
 
     let mut at = UNIT_POS as usize;
     while at < count {
         let column = at % width;
-        let place = base + (at / width) * row + column;
-        let normed = (Vector::<f32, N>::cast_from(x[place]) - Vector::new(mean)) * Vector::new(scale);
+        let (pixel, place) = (at / width, base + (at / width) * row + column);
+        let normed = (Vector::<f32, N>::cast_from(x[x_base + pixel * x_pitch + column]) - Vector::new(mean)) * Vector::new(scale);
         let z = normed * Vector::<f32, N>::cast_from(gamma[first + column])
             + Vector::<f32, N>::cast_from(beta[first + column]);
         if comptime!(activate) {
@@ -60,6 +63,9 @@ fn gradient_kernel<E: Float, N: Size>(
     beta: &Tensor<Vector<E, N>>,
     grad: &Tensor<Vector<E, N>>,
     dx: &mut Tensor<Vector<E, N>>,
+    pictures: usize,
+    x_pitch: usize,
+    grad_pitch: usize,
     pixels: usize,
     groups: usize,
     epsilon: f32,
@@ -70,25 +76,27 @@ fn gradient_kernel<E: Float, N: Size>(
 ) {
     let mut scratch = Shared::<[f32]>::new_slice(units as usize);
     let picture = CUBE_POS / groups;
-    if picture * pixels * groups * width >= x.len() {
+    if picture >= pictures {
         terminate!();
     }
     let first = (CUBE_POS % groups) * width;
     let row = groups * width;
     let base = picture * pixels * row + first;
+    let x_base = picture * pixels * x_pitch + first;
+    let grad_base = picture * pixels * grad_pitch + first;
     let count = pixels * width;
-    let (mean, scale) = moments::<E, N>(x, base, row, count, epsilon, &mut scratch, width, units);
+    let (mean, scale) = moments::<E, N>(x, x_base, x_pitch, count, epsilon, &mut scratch, width, units);
 
     let mut levels = Vector::<f32, N>::new(0.0f32);
     let mut slopes = Vector::<f32, N>::new(0.0f32);
     let mut at = UNIT_POS as usize;
     while at < count {
         let column = at % width;
-        let place = base + (at / width) * row + column;
-        let u = (Vector::<f32, N>::cast_from(x[place]) - Vector::new(mean)) * Vector::new(scale);
+        let pixel = at / width;
+        let u = (Vector::<f32, N>::cast_from(x[x_base + pixel * x_pitch + column]) - Vector::new(mean)) * Vector::new(scale);
         let weight = Vector::<f32, N>::cast_from(gamma[first + column]);
         let shift = Vector::<f32, N>::cast_from(beta[first + column]);
-        let g = normalised_gradient::<N>(Vector::cast_from(grad[place]), u, weight, shift, activate);
+        let g = normalised_gradient::<N>(Vector::cast_from(grad[grad_base + pixel * grad_pitch + column]), u, weight, shift, activate);
         levels += g;
         slopes += g * u;
         at += units as usize;
@@ -100,12 +108,12 @@ fn gradient_kernel<E: Float, N: Size>(
     let mut at = UNIT_POS as usize;
     while at < count {
         let column = at % width;
-        let place = base + (at / width) * row + column;
-        let u = (Vector::<f32, N>::cast_from(x[place]) - Vector::new(mean)) * Vector::new(scale);
+        let pixel = at / width;
+        let u = (Vector::<f32, N>::cast_from(x[x_base + pixel * x_pitch + column]) - Vector::new(mean)) * Vector::new(scale);
         let weight = Vector::<f32, N>::cast_from(gamma[first + column]);
         let shift = Vector::<f32, N>::cast_from(beta[first + column]);
-        let g = normalised_gradient::<N>(Vector::cast_from(grad[place]), u, weight, shift, activate);
-        dx[place] = Vector::cast_from((g - Vector::new(level) - u * Vector::new(slope)) * Vector::new(scale));
+        let g = normalised_gradient::<N>(Vector::cast_from(grad[grad_base + pixel * grad_pitch + column]), u, weight, shift, activate);
+        dx[base + pixel * row + column] = Vector::cast_from((g - Vector::new(level) - u * Vector::new(slope)) * Vector::new(scale));
         at += units as usize;
     }
 }
@@ -135,7 +143,7 @@ fn normalised_gradient<N: Size>(
 
 pub(super) fn forward(x: CubeTensor, gamma: CubeTensor, beta: CubeTensor, grouping: Grouping) -> CubeTensor {
     let Grouping { groups, epsilon, activate } = grouping;
-    let (x, gamma, beta) = (packed(x), packed(gamma), packed(beta));
+    let ((x, pitch), gamma, beta) = (in_rows(x), packed(gamma), packed(beta));
     let geometry = Geometry::of(&x, groups);
     let y = empty_like(&x);
     let client = x.client.clone();
@@ -151,6 +159,8 @@ pub(super) fn forward(x: CubeTensor, gamma: CubeTensor, beta: CubeTensor, groupi
         gamma.into_tensor_arg(),
         beta.into_tensor_arg(),
         y.clone().into_tensor_arg(),
+        geometry.pictures,
+        pitch / geometry.lanes,
         geometry.pixels,
         groups,
         epsilon as f32,
@@ -170,7 +180,8 @@ pub(super) fn gradient(
     grouping: Grouping,
 ) -> CubeTensor {
     let Grouping { groups, epsilon, activate } = grouping;
-    let (x, grad, gamma, beta) = (packed(x), packed(grad), packed(gamma), packed(beta));
+    let ((x, pitch), (grad, grad_pitch)) = (in_rows(x), in_rows(grad));
+    let (gamma, beta) = (packed(gamma), packed(beta));
     let geometry = Geometry::of(&x, groups);
     let dx = empty_like(&x);
     let client = x.client.clone();
@@ -187,6 +198,9 @@ pub(super) fn gradient(
         beta.into_tensor_arg(),
         grad.into_tensor_arg(),
         dx.clone().into_tensor_arg(),
+        geometry.pictures,
+        pitch / geometry.lanes,
+        grad_pitch / geometry.lanes,
         geometry.pixels,
         groups,
         epsilon as f32,
@@ -201,6 +215,7 @@ pub(super) fn gradient(
 struct Geometry {
     cubes: usize,
     units: u32,
+    pictures: usize,
     pixels: usize,
     /// Vectors of a group in one pixel.
     width: usize,
@@ -215,6 +230,6 @@ impl Geometry {
         let (pixels, group) = (height * width, channels / groups);
         let lanes = lanes(group);
         let width = group / lanes;
-        Self { cubes: batch * groups, units: units(&x.client, pixels * width), pixels, width, lanes }
+        Self { cubes: batch * groups, units: units(&x.client, pixels * width), pictures: batch, pixels, width, lanes }
     }
 }

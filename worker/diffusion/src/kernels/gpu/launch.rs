@@ -1,9 +1,9 @@
 //! What launching a kernel needs.
 
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 use burn_backend::cubecl::dtype_to_storage_type;
 use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_dtype;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::client::Client;
@@ -15,6 +15,38 @@ pub(super) fn packed(x: CubeTensor) -> CubeTensor {
     into_contiguous(x)
 }
 
+/// The tensor with its rows, the runs of the last dimension, all as far apart, and how far: the backend's own tensors have gaps between
+/// their rows on some cards. Multiples of eight elements.
+pub(super) fn in_rows(x: CubeTensor) -> (CubeTensor, usize) {
+    match pitch(x.meta.shape(), x.meta.strides()) {
+        Some(pitch) if pitch.is_multiple_of(8) => (x, pitch),
+        _ => {
+            let shape = x.meta.shape();
+            let length = shape[shape.num_dims() - 1];
+            (packed(x), length)
+        }
+    }
+}
+
+/// How far rows are apart; `None` where some are nearer than others, or their elements are not side by side.
+fn pitch(shape: &[usize], strides: &[usize]) -> Option<usize> {
+    let (length, outer) = shape.split_last()?;
+    let (step, apart) = strides.split_last()?;
+    if *step != 1 {
+        return None;
+    }
+    let mut found = None;
+    let mut rows = 1;
+    for (count, stride) in outer.iter().zip(apart).rev().filter(|(count, _)| **count != 1) {
+        let pitch = *found.get_or_insert(*stride);
+        if *stride != pitch * rows {
+            return None;
+        }
+        rows *= count;
+    }
+    Some(found.unwrap_or(*length)).filter(|pitch| pitch >= length)
+}
+
 /// A tensor of the same shape and type with nothing in it yet.
 pub(super) fn empty_like(x: &CubeTensor) -> CubeTensor {
     empty_of(x, x.meta.shape().clone())
@@ -22,7 +54,13 @@ pub(super) fn empty_like(x: &CubeTensor) -> CubeTensor {
 
 /// A tensor of this shape and the same type with nothing in it yet.
 pub(super) fn empty_of(x: &CubeTensor, shape: Shape) -> CubeTensor {
-    empty_device_dtype(x.client.clone(), x.device.clone(), shape, x.dtype)
+    empty_in(x, shape, x.dtype)
+}
+
+/// A tensor of this shape and type with nothing in it yet. Its elements lie in the order of its dimensions with none between them,
+/// which is not what a backend's own tensors do: on CUDA their rows begin at multiples of 512 bytes.
+pub(super) fn empty_in(x: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
+    empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), shape, dtype)
 }
 
 pub(super) fn elem(x: &CubeTensor) -> ElemType {
@@ -54,7 +92,8 @@ pub(super) struct Rows {
     pub(super) lanes: usize,
     /// Units of a cube.
     pub(super) units: u32,
-    count: usize,
+    /// Rows.
+    pub(super) count: usize,
 }
 
 impl Rows {
@@ -90,5 +129,22 @@ impl Elements {
         let vectors = y.meta.shape().num_elements() / lanes;
         let cube = CubeDim::new(&y.client, vectors);
         Self { lanes, cubes: calculate_cube_count_elemwise(&y.client, vectors, cube), cube }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_may_have_gaps_that_are_all_alike() {
+        assert_eq!(pitch(&[2, 3, 5], &[15, 5, 1]), Some(5));
+        assert_eq!(pitch(&[2, 3, 5], &[24, 8, 1]), Some(8));
+        assert_eq!(pitch(&[5], &[1]), Some(5));
+        // a dimension of one is nowhere
+        assert_eq!(pitch(&[2, 1, 5], &[8, 3, 1]), Some(8));
+        assert_eq!(pitch(&[2, 3, 5], &[40, 8, 1]), None);
+        assert_eq!(pitch(&[2, 3, 5], &[15, 1, 3]), None);
+        assert_eq!(pitch(&[2, 3, 5], &[0, 0, 1]), None);
     }
 }

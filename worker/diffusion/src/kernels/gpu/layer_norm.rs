@@ -3,7 +3,7 @@
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::launch::{Rows, elem, empty_like, packed};
+use super::launch::{Rows, elem, empty_like, in_rows, packed};
 use super::moments::moments;
 use super::reduce::{cube_sum, lane_sum};
 
@@ -13,20 +13,23 @@ fn forward_kernel<E: Float, N: Size>(
     gamma: &Tensor<Vector<E, N>>,
     beta: &Tensor<Vector<E, N>>,
     y: &mut Tensor<Vector<E, N>>,
+    rows: usize,
+    x_pitch: usize,
     epsilon: f32,
     #[comptime] width: usize,
     #[comptime] units: u32,
     #[define(E)] _dtype: ElemType,
 ) {
     let mut scratch = Shared::<[f32]>::new_slice(units as usize);
-    let base = CUBE_POS * width;
-    if base >= x.len() {
+    if CUBE_POS >= rows {
         terminate!();
     }
-    let (mean, scale) = moments::<E, N>(x, base, width, width, epsilon, &mut scratch, width, units);
+    let base = CUBE_POS * width;
+    let x_base = CUBE_POS * x_pitch;
+    let (mean, scale) = moments::<E, N>(x, x_base, width, width, epsilon, &mut scratch, width, units);
     let mut at = UNIT_POS as usize;
     while at < width {
-        let normed = (Vector::<f32, N>::cast_from(x[base + at]) - Vector::new(mean)) * Vector::new(scale);
+        let normed = (Vector::<f32, N>::cast_from(x[x_base + at]) - Vector::new(mean)) * Vector::new(scale);
         let weight = Vector::<f32, N>::cast_from(gamma[at]);
         y[base + at] = Vector::cast_from(normed * weight + Vector::<f32, N>::cast_from(beta[at]));
         at += units as usize;
@@ -40,23 +43,28 @@ fn gradient_kernel<E: Float, N: Size>(
     gamma: &Tensor<Vector<E, N>>,
     grad: &Tensor<Vector<E, N>>,
     dx: &mut Tensor<Vector<E, N>>,
+    rows: usize,
+    x_pitch: usize,
+    grad_pitch: usize,
     epsilon: f32,
     #[comptime] width: usize,
     #[comptime] units: u32,
     #[define(E)] _dtype: ElemType,
 ) {
     let mut scratch = Shared::<[f32]>::new_slice(units as usize);
-    let base = CUBE_POS * width;
-    if base >= x.len() {
+    if CUBE_POS >= rows {
         terminate!();
     }
-    let (mean, scale) = moments::<E, N>(x, base, width, width, epsilon, &mut scratch, width, units);
+    let base = CUBE_POS * width;
+    let x_base = CUBE_POS * x_pitch;
+    let grad_base = CUBE_POS * grad_pitch;
+    let (mean, scale) = moments::<E, N>(x, x_base, width, width, epsilon, &mut scratch, width, units);
     let mut levels = Vector::<f32, N>::new(0.0f32);
     let mut slopes = Vector::<f32, N>::new(0.0f32);
     let mut at = UNIT_POS as usize;
     while at < width {
-        let u = (Vector::<f32, N>::cast_from(x[base + at]) - Vector::new(mean)) * Vector::new(scale);
-        let g = Vector::<f32, N>::cast_from(grad[base + at]) * Vector::<f32, N>::cast_from(gamma[at]);
+        let u = (Vector::<f32, N>::cast_from(x[x_base + at]) - Vector::new(mean)) * Vector::new(scale);
+        let g = Vector::<f32, N>::cast_from(grad[grad_base + at]) * Vector::<f32, N>::cast_from(gamma[at]);
         levels += g;
         slopes += g * u;
         at += units as usize;
@@ -66,8 +74,8 @@ fn gradient_kernel<E: Float, N: Size>(
     let slope = cube_sum(lane_sum::<N>(slopes), &mut scratch) / total;
     let mut at = UNIT_POS as usize;
     while at < width {
-        let u = (Vector::<f32, N>::cast_from(x[base + at]) - Vector::new(mean)) * Vector::new(scale);
-        let g = Vector::<f32, N>::cast_from(grad[base + at]) * Vector::<f32, N>::cast_from(gamma[at]);
+        let u = (Vector::<f32, N>::cast_from(x[x_base + at]) - Vector::new(mean)) * Vector::new(scale);
+        let g = Vector::<f32, N>::cast_from(grad[grad_base + at]) * Vector::<f32, N>::cast_from(gamma[at]);
         let d = (g - Vector::new(level) - u * Vector::new(slope)) * Vector::new(scale);
         dx[base + at] = Vector::cast_from(d);
         at += units as usize;
@@ -75,7 +83,7 @@ fn gradient_kernel<E: Float, N: Size>(
 }
 
 pub(super) fn forward(x: CubeTensor, gamma: CubeTensor, beta: CubeTensor, epsilon: f64) -> CubeTensor {
-    let (x, gamma, beta) = (packed(x), packed(gamma), packed(beta));
+    let ((x, pitch), gamma, beta) = (in_rows(x), packed(gamma), packed(beta));
     let rows = Rows::of(&x);
     let y = empty_like(&x);
     let (client, dtype, address) = (x.client.clone(), elem(&x), x.required_address_type());
@@ -89,6 +97,8 @@ pub(super) fn forward(x: CubeTensor, gamma: CubeTensor, beta: CubeTensor, epsilo
         gamma.into_tensor_arg(),
         beta.into_tensor_arg(),
         y.clone().into_tensor_arg(),
+        rows.count,
+        pitch / rows.lanes,
         epsilon as f32,
         rows.width,
         rows.units,
@@ -98,7 +108,7 @@ pub(super) fn forward(x: CubeTensor, gamma: CubeTensor, beta: CubeTensor, epsilo
 }
 
 pub(super) fn gradient(x: CubeTensor, gamma: CubeTensor, grad: CubeTensor, epsilon: f64) -> CubeTensor {
-    let (x, gamma, grad) = (packed(x), packed(gamma), packed(grad));
+    let ((x, pitch), gamma, (grad, grad_pitch)) = (in_rows(x), packed(gamma), in_rows(grad));
     let rows = Rows::of(&x);
     let dx = empty_like(&x);
     let (client, dtype, address) = (x.client.clone(), elem(&x), x.required_address_type());
@@ -112,6 +122,9 @@ pub(super) fn gradient(x: CubeTensor, gamma: CubeTensor, grad: CubeTensor, epsil
         gamma.into_tensor_arg(),
         grad.into_tensor_arg(),
         dx.clone().into_tensor_arg(),
+        rows.count,
+        pitch / rows.lanes,
+        grad_pitch / rows.lanes,
         epsilon as f32,
         rows.width,
         rows.units,
