@@ -12,6 +12,7 @@ const SIGNS: [(&str, &[&str]); 7] = [
         &[
             "contiguous",
             "copy",
+            "pack",
             "slice",
             "cat",
             "gather",
@@ -66,6 +67,8 @@ mod tests {
         for (kernel, class) in [
             ("burn_cubecl::kernel::unary_float::unary_float::UnaryFloat<half::bf16, Matmul>", "elementwise"),
             ("cubek_matmul::routines::launch::matmul_entry::MatmulEntry<Args>", "matmul"),
+            ("hopper::matmul::gather", "matmul"),
+            ("hopper::pack::for_gradient", "copy"),
             ("cubek_convolution::forward::launch::implicit_conv::ImplicitConv<Rt>", "convolution"),
             ("burn_cubecl_fusion::optim::reduce::kernel::ReduceFuse<R>", "reduce"),
             ("burn_cubecl::kernel::contiguous::into_contiguous_kernel::Copy<f32>", "copy"),

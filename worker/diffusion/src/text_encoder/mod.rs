@@ -301,4 +301,3 @@ fn spread_out(spread: Tensor<3>, learned: Tensor<3>) -> Tensor<3> {
     let of = |i: usize| spread.clone().narrow(2, i, 1) * learned.clone().narrow(1, i, 1);
     (1..vectors).fold(of(0), |sum, i| sum + of(i))
 }
-

@@ -43,7 +43,8 @@ fn forward_kernel<E: Float, N: Size>(
     while at < count {
         let column = at % width;
         let (pixel, place) = (at / width, base + (at / width) * row + column);
-        let normed = (Vector::<f32, N>::cast_from(x[x_base + pixel * x_pitch + column]) - Vector::new(mean)) * Vector::new(scale);
+        let normed = (Vector::<f32, N>::cast_from(x[x_base + pixel * x_pitch + column]) - Vector::new(mean))
+            * Vector::new(scale);
         let z = normed * Vector::<f32, N>::cast_from(gamma[first + column])
             + Vector::<f32, N>::cast_from(beta[first + column]);
         if comptime!(activate) {
@@ -93,10 +94,17 @@ fn gradient_kernel<E: Float, N: Size>(
     while at < count {
         let column = at % width;
         let pixel = at / width;
-        let u = (Vector::<f32, N>::cast_from(x[x_base + pixel * x_pitch + column]) - Vector::new(mean)) * Vector::new(scale);
+        let u = (Vector::<f32, N>::cast_from(x[x_base + pixel * x_pitch + column]) - Vector::new(mean))
+            * Vector::new(scale);
         let weight = Vector::<f32, N>::cast_from(gamma[first + column]);
         let shift = Vector::<f32, N>::cast_from(beta[first + column]);
-        let g = normalised_gradient::<N>(Vector::cast_from(grad[grad_base + pixel * grad_pitch + column]), u, weight, shift, activate);
+        let g = normalised_gradient::<N>(
+            Vector::cast_from(grad[grad_base + pixel * grad_pitch + column]),
+            u,
+            weight,
+            shift,
+            activate,
+        );
         levels += g;
         slopes += g * u;
         at += units as usize;
@@ -109,11 +117,19 @@ fn gradient_kernel<E: Float, N: Size>(
     while at < count {
         let column = at % width;
         let pixel = at / width;
-        let u = (Vector::<f32, N>::cast_from(x[x_base + pixel * x_pitch + column]) - Vector::new(mean)) * Vector::new(scale);
+        let u = (Vector::<f32, N>::cast_from(x[x_base + pixel * x_pitch + column]) - Vector::new(mean))
+            * Vector::new(scale);
         let weight = Vector::<f32, N>::cast_from(gamma[first + column]);
         let shift = Vector::<f32, N>::cast_from(beta[first + column]);
-        let g = normalised_gradient::<N>(Vector::cast_from(grad[grad_base + pixel * grad_pitch + column]), u, weight, shift, activate);
-        dx[base + pixel * row + column] = Vector::cast_from((g - Vector::new(level) - u * Vector::new(slope)) * Vector::new(scale));
+        let g = normalised_gradient::<N>(
+            Vector::cast_from(grad[grad_base + pixel * grad_pitch + column]),
+            u,
+            weight,
+            shift,
+            activate,
+        );
+        dx[base + pixel * row + column] =
+            Vector::cast_from((g - Vector::new(level) - u * Vector::new(slope)) * Vector::new(scale));
         at += units as usize;
     }
 }
@@ -230,6 +246,13 @@ impl Geometry {
         let (pixels, group) = (height * width, channels / groups);
         let lanes = lanes(group);
         let width = group / lanes;
-        Self { cubes: batch * groups, units: units(&x.client, pixels * width), pictures: batch, pixels, width, lanes }
+        Self {
+            cubes: batch * groups,
+            units: units(&x.client, pixels * width),
+            pictures: batch,
+            pixels,
+            width,
+            lanes,
+        }
     }
 }

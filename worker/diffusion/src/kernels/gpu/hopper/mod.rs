@@ -26,8 +26,5 @@ pub(super) fn available(tensor: &CubeTensor) -> bool {
     let features = tensor.client.features();
     // Hopper is the generation that copies by tensor maps and has no wide ones yet.
     let hopper = features.tma.contains(Tma::Base) && !features.tma.contains(Tma::Im2colWide);
-    hopper
-        && tensor.client.name() == "cuda"
-        && tensor.dtype == DType::BF16
-        && trial::passed(&tensor.device)
+    hopper && tensor.client.name() == "cuda" && tensor.dtype == DType::BF16 && trial::passed(&tensor.device)
 }

@@ -29,6 +29,11 @@ pub(super) const TILES: [(u32, u32); 4] = [(160, 2), (128, 2), (160, 1), (128, 1
 const SPLITS: [u32; 6] = [1, 2, 3, 4, 6, 8];
 
 impl Tile {
+    /// For linear layers.
+    pub(super) fn is_a_matrix(self) -> bool {
+        self.side == 1
+    }
+
     /// What stands before the text: the sizes, and the instruction that multiplies 64 rows.
     pub(super) fn beginning(self) -> String {
         let Self { outputs, blocks, side } = self;
@@ -328,7 +333,12 @@ mod tests {
     #[test]
     fn the_instruction_names_all_its_registers() {
         let text = Tile { outputs: 16, blocks: 1, side: 3 }.beginning();
-        assert!(text.contains("m64n16k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11}, %12, 1"), "{text}");
+        assert!(
+            text.contains(
+                "m64n16k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11}, %12, 1"
+            ),
+            "{text}"
+        );
         assert!(text.contains("float (&d)[8]"), "{text}");
     }
 }

@@ -75,8 +75,20 @@ impl Program {
 }
 
 impl cubecl::prelude::KernelMetadata for Program {
+    /// As the path of its type would be, for those who sort kernels by what they do.
     fn name(&self) -> &'static str {
-        self.entry
+        match (self.text, self.entry) {
+            (Text::Attention, "attend") => "hopper::attention::attend",
+            (Text::Attention, "attend_sums") => "hopper::attention::attend_sums",
+            (Text::Attention, "gradient_of_queries") => "hopper::attention::gradient_of_queries",
+            (Text::Attention, _) => "hopper::attention::gradient_of_keys",
+            (Text::Pack, "for_gradient") => "hopper::pack::for_gradient",
+            (Text::Pack, _) => "hopper::pack::weights",
+            (Text::Product(tile), "product") if tile.is_a_matrix() => "hopper::matmul::product",
+            (Text::Product(tile), _) if tile.is_a_matrix() => "hopper::matmul::gather",
+            (Text::Product(_), "product") => "hopper::convolution::product",
+            (Text::Product(_), _) => "hopper::convolution::gather",
+        }
     }
 
     fn id(&self) -> KernelId {

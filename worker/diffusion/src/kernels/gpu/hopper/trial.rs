@@ -1,7 +1,6 @@
 //! A card's answers are tried once before they are trusted: every kernel on a few numbers, against sums on the host. A kernel that a
 //! driver or a compiler gets wrong must not draw wrong pictures; where one does, the backend's own kernels serve.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use burn::backend::ops::FloatTensorOps;
@@ -25,24 +24,25 @@ const VARIABLE: &str = "LIKENESS_HOPPER_KERNELS";
 
 /// Whether this device's answers are right. Tried at the first question, which then takes seconds.
 pub(super) fn passed(device: &CubeDevice) -> bool {
-    static VERDICTS: Mutex<Option<HashMap<String, bool>>> = Mutex::new(None);
+    static VERDICTS: Mutex<Vec<(CubeDevice, bool)>> = Mutex::new(Vec::new());
     let mut verdicts = VERDICTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let verdicts = verdicts.get_or_insert_default();
-    *verdicts.entry(format!("{device:?}")).or_insert_with(|| match std::env::var(VARIABLE).as_deref() {
+    if let Some((_, passed)) = verdicts.iter().find(|(tried, _)| tried == device) {
+        return *passed;
+    }
+    let passed = match std::env::var(VARIABLE).as_deref() {
         Ok("always") => true,
         Ok("never") => false,
-        _ => match wrong(device) {
-            None => true,
-            Some(kernel) => {
-                tracing::warn!(
-                    kernel,
-                    ?device,
-                    "a kernel for this card gives wrong numbers and is not used: passes will be several times slower"
-                );
-                false
-            }
-        },
-    })
+        _ => wrong(device).is_none_or(|kernel| {
+            tracing::warn!(
+                kernel,
+                ?device,
+                "a kernel for this card gives wrong numbers and is not used: passes will be several times slower"
+            );
+            false
+        }),
+    };
+    verdicts.push((device.clone(), passed));
+    passed
 }
 
 /// The first kernel whose answer is not that of the host.
