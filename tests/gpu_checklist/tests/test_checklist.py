@@ -1,9 +1,9 @@
 """The whole checklist with programs that stand for likeness and PyTorch: what it reports, skips, and takes for a failure."""
 
 import contextlib
+import functools
 import importlib.util
 import io
-import functools
 import json
 import lzma
 import os
