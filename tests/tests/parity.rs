@@ -12,7 +12,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::TempDir;
 
-const WITH_WEIGHTS: [&str; 13] = [
+const WITH_WEIGHTS: [&str; 14] = [
     "files",
     "random",
     "tokenizer",
@@ -26,6 +26,7 @@ const WITH_WEIGHTS: [&str; 13] = [
     "trajectories",
     "training",
     "learned",
+    "clip",
 ];
 
 fn parity(folder: &Path, options: &[&str]) -> Ended {
@@ -95,10 +96,10 @@ fn the_whole_vocabulary_and_a_whole_trajectory_agree_without_weights() {
 fn in_bf16_what_a_device_computes_agrees_within_the_references_own_rounding() {
     let ended = parity(
         &world::fixture("tiny-v"),
-        &["--dtype", "bf16", "--only", "text,vae,unet,unet_backward,training"],
+        &["--dtype", "bf16", "--only", "text,vae,unet,unet_backward,training,clip"],
     );
     let groups = compared(&ended);
-    assert_made(&groups, &["text", "vae", "unet", "unet_backward", "training"]);
+    assert_made(&groups, &["text", "vae", "unet", "unet_backward", "training", "clip"]);
     let report = ended.json();
     assert_eq!((report["arithmetic"].as_str(), report["device"].as_str()), (Some("bf16"), Some("cpu")));
     let row = |group: &str, compared: &str| {

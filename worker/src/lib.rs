@@ -3,7 +3,8 @@
 //! [`inversion`] and [`generation`] are the method, on a loaded model and without any networking. [`engine`] gives
 //! the device's time to live tasks, [`device`] is the thread on which it does ([`simulated`] is a stand-in for it), `session` the one connection to the
 //! coordinator, and [`Worker`] all of it together. Each knows those before it and none after. [`crew`] starts a process of them
-//! for each of several devices; [`faces`] is which networks look at photos; [`hardware`] and [`launches`] say what a device is and does.
+//! for each of several devices; [`faces`] is which networks look at photos, [`score`] how like a person
+//! and a prompt pictures are; [`hardware`] and [`launches`] say what a device is and does.
 
 pub mod config;
 pub mod crew;
@@ -18,6 +19,7 @@ mod lanes;
 pub mod launches;
 mod models;
 pub mod panics;
+pub mod score;
 mod session;
 pub mod simulated;
 mod worker;

@@ -13,6 +13,7 @@ use super::reference::Reference;
 #[derive(Debug)]
 pub(crate) struct Subject {
     pub(crate) device: Device,
+    pub(crate) dtype: FloatDType,
     tokenizer: Option<PromptTokenizer>,
     pub(crate) scheduler_config: SchedulerConfig,
     model: Option<StableDiffusion>,
@@ -25,6 +26,7 @@ impl Subject {
         if !reference.manifest.has_weights() {
             return Ok(Self {
                 device,
+                dtype,
                 tokenizer: Some(PromptTokenizer::open(&path.join("tokenizer"))?),
                 scheduler_config: SchedulerConfig::open(&path.join("scheduler/scheduler_config.json"))?,
                 model: None,
@@ -35,6 +37,7 @@ impl Subject {
             .with_context(|| format!("cannot load the model of {}", path.display()))?;
         Ok(Self {
             device,
+            dtype,
             tokenizer: None,
             scheduler_config: model.scheduler_config.clone(),
             model: Some(model),

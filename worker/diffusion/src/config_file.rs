@@ -62,6 +62,8 @@ pub enum ConfigError {
 #[derive(Debug, Clone)]
 pub(crate) struct ConfigFile {
     path: PathBuf,
+    /// Where in the file the object lies: empty, or a key and a dot.
+    place: String,
     entries: Map<String, Value>,
 }
 
@@ -73,9 +75,17 @@ impl ConfigFile {
             Err(source) => return Err(ConfigError::Read { path, source }),
         };
         match serde_json::from_slice(&bytes) {
-            Ok(entries) => Ok(Self { path, entries }),
+            Ok(entries) => Ok(Self { path, place: String::new(), entries }),
             Err(error) => Err(ConfigError::Json { path, reason: error.to_string() }),
         }
+    }
+
+    /// The object that is the value of `key`, in which whatever is absent or null has the value that `defaults` gives it.
+    pub(crate) fn section(&self, key: &str, defaults: Map<String, Value>) -> Result<Self, ConfigError> {
+        let written: Map<String, Value> = self.or(key, Map::new())?;
+        let mut entries = defaults;
+        entries.extend(written.into_iter().filter(|(_, value)| !value.is_null()));
+        Ok(Self { path: self.path.clone(), place: format!("{}{key}.", self.place), entries })
     }
 
     /// The value of `key`; a JSON null counts as absent.
@@ -100,7 +110,7 @@ impl ConfigFile {
     /// The value of `key`, which must be given.
     pub(crate) fn required<T: DeserializeOwned>(&self, key: &str) -> Result<T, ConfigError> {
         self.optional(key)?
-            .ok_or_else(|| ConfigError::Missing { path: self.path.clone(), key: key.to_owned() })
+            .ok_or_else(|| ConfigError::Missing { path: self.path.clone(), key: self.place_of(key) })
     }
 
     /// A positive count.
@@ -117,7 +127,7 @@ impl ConfigFile {
         match self.value(key) {
             Some(value) if !supported.contains(value) => Err(ConfigError::Unsupported {
                 path: self.path.clone(),
-                key: key.to_owned(),
+                key: self.place_of(key),
                 found: value.to_string(),
                 supported: if supported.is_empty() {
                     "leaving it out or null".to_owned()
@@ -132,10 +142,15 @@ impl ConfigFile {
     pub(crate) fn invalid(&self, key: &str, expected: impl Into<String>) -> ConfigError {
         ConfigError::Invalid {
             path: self.path.clone(),
-            key: key.to_owned(),
+            key: self.place_of(key),
             found: self.entries.get(key).unwrap_or(&Value::Null).to_string(),
             expected: expected.into(),
         }
+    }
+
+    /// A key with the place that it lies at.
+    fn place_of(&self, key: &str) -> String {
+        format!("{}{key}", self.place)
     }
 
     /// One value for all `len` blocks, or a list with one value a block.
@@ -148,7 +163,7 @@ impl ConfigFile {
         match self.value(key) {
             None => match default {
                 Some(value) => Ok(vec![value; len]),
-                None => Err(ConfigError::Missing { path: self.path.clone(), key: key.to_owned() }),
+                None => Err(ConfigError::Missing { path: self.path.clone(), key: self.place_of(key) }),
             },
             Some(Value::Array(_)) => {
                 let values: Vec<T> = self.required(key)?;

@@ -2,13 +2,14 @@
 //!
 //! The way from words to a picture: [`tokenizer`] makes ids of a prompt, [`text_encoder`] makes a context
 //! of ids, [`unet`] predicts noise under that context, [`samplers`] walk the noise down, [`vae`] turns
-//! latents into pixels and [`picture`] turns pixels into a PNG. [`model_folder`] and [`weights`] say what
+//! latents into pixels and [`picture`] turns pixels into a PNG. [`clip`] measures how well picture and words fit. [`model_folder`] and [`weights`] say what
 //! a folder holds and read it, strictly; [`StableDiffusion`] holds the loaded parts together. [`synthetic`] has
 //! models of published sizes without their weights, and [`parameters`] counts.
 //!
 //! Weights are constants: they live on the plain device and never join an autodiff graph. This crate
 //! knows neither network nor queue.
 
+pub mod clip;
 pub mod model_folder;
 pub mod parameters;
 pub mod person_file;
@@ -28,6 +29,7 @@ mod config_file;
 mod kernels;
 mod layers;
 
+pub use clip::{Clip, ClipError};
 pub use config_file::ConfigError;
 pub use model_folder::{ModelError, ModelFolder};
 pub use parameters::ParameterCounts;

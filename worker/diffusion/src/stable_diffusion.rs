@@ -168,21 +168,6 @@ fn load_part<T>(
 /// Learned vectors take the ids after the vocabulary, so tokenizer and token table must be equally long,
 /// and prompts must fit the text encoder.
 fn check_vocabulary(folder: &ModelFolder, tokenizer: &PromptTokenizer) -> Result<(), ModelError> {
-    let text = folder.text_config();
     let mismatch = |reason| ModelError::Mismatch { path: folder.path().to_path_buf(), reason };
-    if tokenizer.vocab_size() as usize != text.vocab_size {
-        return Err(mismatch(format!(
-            "the tokenizer has {} tokens and the text encoder {}",
-            tokenizer.vocab_size(),
-            text.vocab_size
-        )));
-    }
-    if tokenizer.max_length() > text.max_position_embeddings {
-        return Err(mismatch(format!(
-            "the tokenizer makes prompts of {} tokens and the text encoder takes {}",
-            tokenizer.max_length(),
-            text.max_position_embeddings
-        )));
-    }
-    Ok(())
+    folder.text_config().check_tokenizer(tokenizer).map_err(mismatch)
 }

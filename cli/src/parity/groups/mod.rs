@@ -1,6 +1,7 @@
 //! One file a group of tensors.
 
 mod backward;
+mod clip;
 mod coarse_training;
 mod files;
 mod inputs;
@@ -25,7 +26,7 @@ use super::subject::Subject;
 type Check = fn(&Reference, &Subject, &mut Report) -> anyhow::Result<()>;
 
 /// Every group, in the order of the path from words to a picture.
-pub(crate) const ALL: [(&str, Check); 13] = [
+pub(crate) const ALL: [(&str, Check); 14] = [
     ("files", files::check),
     ("random", random::check),
     ("tokenizer", tokenizer::check),
@@ -39,6 +40,7 @@ pub(crate) const ALL: [(&str, Check); 13] = [
     ("trajectories", trajectories::check),
     ("training", training::check),
     ("learned", learned::check),
+    ("clip", clip::check),
 ];
 
 /// The model, or a row that says why there is none.

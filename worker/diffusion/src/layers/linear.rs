@@ -39,6 +39,18 @@ impl Linear {
         Ok(Self { weight: kernels::linear_weight(weight), bias: Some(weights.tensor("bias", [outputs])?) })
     }
 
+    /// A convolution without bias whose stride is its kernel's side, stored as `[outputs, inputs, side, side]`: a linear layer
+    /// over patches of `side * side * inputs` numbers, row by row, channels last.
+    pub(crate) fn load_patches(
+        weights: &Weights<'_>,
+        inputs: usize,
+        outputs: usize,
+        side: usize,
+    ) -> Result<Self, WeightError> {
+        let weight = weights.kernel("weight", [outputs, inputs, side, side])?;
+        Ok(Self { weight: weight.reshape([side * side * inputs, outputs]), bias: None })
+    }
+
     /// A layer that is stored either way, depending on the file's age.
     pub(crate) fn load_either(
         weights: &Weights<'_>,

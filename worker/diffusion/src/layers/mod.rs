@@ -1,4 +1,4 @@
-//! The layers that the text encoder, the UNet and the VAE share.
+//! The layers that the text encoder, the UNet, the VAE and CLIP share.
 //!
 //! Pictures and latents are channels-last inside the models, `[batch, height, width, channels]`: linear
 //! layers and attention then need no transposition, and accelerators convolve in that order anyway.
@@ -7,14 +7,17 @@
 mod activation;
 mod attention;
 mod conv;
+mod encoder;
 mod linear;
 mod norm;
 mod resample;
 mod resnet;
 
-pub(crate) use activation::{gated_gelu, gelu_erf, quick_gelu, silu};
+pub use activation::HiddenAct;
+pub(crate) use activation::{gated_gelu, silu};
 pub(crate) use attention::Attention;
 pub(crate) use conv::{Conv3x3, Sampling};
+pub(crate) use encoder::{Encoder, EncoderSizes};
 pub(crate) use linear::Linear;
 pub(crate) use norm::{GroupNorm, LayerNorm};
 pub(crate) use resample::upsample_nearest;

@@ -33,11 +33,22 @@ impl RgbPicture {
     /// # Errors
     /// [`PictureError::Size`] where the bytes are not `width * height * 3`, or none.
     pub fn new(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, PictureError> {
+        let picture = Self { width, height, pixels };
+        picture.check()?;
+        Ok(picture)
+    }
+
+    /// As [`RgbPicture::new`], of a picture whose fields were filled one by one.
+    ///
+    /// # Errors
+    /// As [`RgbPicture::new`].
+    pub fn check(&self) -> Result<(), PictureError> {
+        let Self { width, height, ref pixels } = *self;
         let expected = u64::from(width) * u64::from(height) * 3;
-        if expected == 0 || expected != pixels.len() as u64 {
-            return Err(PictureError::Size { width, height, bytes: pixels.len() });
+        match expected == 0 || expected != pixels.len() as u64 {
+            true => Err(PictureError::Size { width, height, bytes: pixels.len() }),
+            false => Ok(()),
         }
-        Ok(Self { width, height, pixels })
     }
 }
 

@@ -5,15 +5,8 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::config_file::{ConfigError, ConfigFile};
-
-/// The activation in a text encoder's feed-forward layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HiddenAct {
-    /// The exact GELU, by the error function (Stable Diffusion 2.x).
-    Gelu,
-    /// `x * sigmoid(1.702 x)` (Stable Diffusion 1.x).
-    QuickGelu,
-}
+use crate::layers::{EncoderSizes, HiddenAct};
+use crate::tokenizer::PromptTokenizer;
 
 /// The structure of a `CLIPTextModel`.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,25 +38,52 @@ impl TextConfig {
         let file = ConfigFile::open(path)?;
         file.only("model_type", &[json!("clip_text_model")])?;
         file.only("architectures", &[json!(["CLIPTextModel"])])?;
-        file.only("hidden_act", &[json!("gelu"), json!("quick_gelu")])?;
-        let hidden_act = match file.or("hidden_act", "quick_gelu".to_owned())?.as_str() {
-            "gelu" => HiddenAct::Gelu,
-            _ => HiddenAct::QuickGelu,
-        };
-        let hidden_size = file.count("hidden_size")?;
-        let num_attention_heads = file.count("num_attention_heads")?;
-        if hidden_size % num_attention_heads != 0 {
-            return Err(file.invalid("num_attention_heads", format!("a divisor of {hidden_size}")));
-        }
+        Self::of(&file)
+    }
+
+    /// The structure that these keys describe.
+    pub(crate) fn of(file: &ConfigFile) -> Result<Self, ConfigError> {
+        let sizes = EncoderSizes::read(file, true)?;
         Ok(Self {
             vocab_size: file.count("vocab_size")?,
-            hidden_size,
-            intermediate_size: file.count("intermediate_size")?,
-            num_hidden_layers: file.count("num_hidden_layers")?,
-            num_attention_heads,
+            hidden_size: sizes.width,
+            intermediate_size: sizes.inner,
+            num_hidden_layers: sizes.layers,
+            num_attention_heads: sizes.heads,
             max_position_embeddings: file.count("max_position_embeddings")?,
-            hidden_act,
-            layer_norm_eps: file.or("layer_norm_eps", 1e-5)?,
+            hidden_act: sizes.hidden_act,
+            layer_norm_eps: sizes.epsilon,
         })
+    }
+
+    /// Why `tokenizer` is not this text encoder's, if it is not: another vocabulary, or prompts that are too long.
+    pub(crate) fn check_tokenizer(&self, tokenizer: &PromptTokenizer) -> Result<(), String> {
+        if tokenizer.vocab_size() as usize != self.vocab_size {
+            return Err(format!(
+                "the tokenizer has {} tokens and the text encoder {}",
+                tokenizer.vocab_size(),
+                self.vocab_size
+            ));
+        }
+        if tokenizer.max_length() > self.max_position_embeddings {
+            return Err(format!(
+                "the tokenizer makes prompts of {} tokens and the text encoder takes {}",
+                tokenizer.max_length(),
+                self.max_position_embeddings
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn encoder_sizes(&self) -> EncoderSizes {
+        EncoderSizes {
+            width: self.hidden_size,
+            inner: self.intermediate_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            hidden_act: self.hidden_act,
+            epsilon: self.layer_norm_eps,
+            causal: true,
+        }
     }
 }

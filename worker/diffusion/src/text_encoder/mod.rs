@@ -4,15 +4,14 @@
 //! beyond the vocabulary stand for learned rows, the only place where a gradient can enter.
 
 mod config;
-mod layer;
 
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 
-pub use config::{HiddenAct, TextConfig};
+pub use config::TextConfig;
 
-use crate::layers::LayerNorm;
+pub use crate::layers::HiddenAct;
+use crate::layers::{Encoder, LayerNorm};
 use crate::weights::{WeightError, Weights};
-use layer::EncoderLayer;
 
 /// Ids or learned rows that do not fit the text encoder.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,7 +70,7 @@ pub struct TextEncoder {
     token_embedding: Tensor<2>,
     /// `[max_position_embeddings, width]`.
     position_embedding: Tensor<2>,
-    layers: Vec<EncoderLayer>,
+    encoder: Encoder,
     final_layer_norm: LayerNorm,
 }
 
@@ -88,16 +87,13 @@ impl TextEncoder {
         embeddings.ignore("position_ids");
 
         let width = config.hidden_size;
-        let layers = (0..config.num_hidden_layers)
-            .map(|layer| EncoderLayer::load(&root.at(format_args!("encoder.layers.{layer}")), config))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
             device: weights.device().clone(),
             dtype: weights.dtype(),
             token_embedding: embeddings.tensor("token_embedding.weight", [config.vocab_size, width])?,
             position_embedding: embeddings
                 .tensor("position_embedding.weight", [config.max_position_embeddings, width])?,
-            layers,
+            encoder: Encoder::load(&root.at("encoder"), &config.encoder_sizes())?,
             final_layer_norm: LayerNorm::load(&root.at("final_layer_norm"), width, config.layer_norm_eps)?,
             config: config.clone(),
         })
@@ -212,22 +208,12 @@ impl TextEncoder {
     /// `embeddings` is `[batch, length, width]` as [`TextEncoder::embed`] gives it: positions are added
     /// here. Every position sees itself and what stands before it; padding is not masked.
     pub fn forward(&self, embeddings: Tensor<3>) -> Tensor<3> {
-        let mut x = self.enter(embeddings);
-        for layer in &self.layers {
-            x = layer.forward(x);
-        }
-        self.final_layer_norm.forward(x)
+        self.final_layer_norm.forward(self.encoder.forward(self.enter(embeddings)))
     }
 
     /// The embeddings with positions, then the output of each layer before the final normalisation.
     pub fn hidden_states(&self, embeddings: Tensor<3>) -> Vec<Tensor<3>> {
-        let mut x = self.enter(embeddings);
-        let mut states = vec![x.clone()];
-        for layer in &self.layers {
-            x = layer.forward(x);
-            states.push(x.clone());
-        }
-        states
+        self.encoder.hidden_states(self.enter(embeddings))
     }
 
     fn enter(&self, embeddings: Tensor<3>) -> Tensor<3> {

@@ -91,6 +91,11 @@ impl PromptTokenizer {
         self.max_length
     }
 
+    /// The id that ends every prompt.
+    pub fn end_id(&self) -> u32 {
+        self.end
+    }
+
     /// The id that fills the end of a short prompt.
     pub fn padding_id(&self) -> u32 {
         self.padding

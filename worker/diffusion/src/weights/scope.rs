@@ -102,6 +102,20 @@ impl<'source> Weights<'source> {
         }
     }
 
+    /// Reads the tensor `name` that is a single number, in f32; 1 where weights are made up.
+    ///
+    /// # Errors
+    /// As [`WeightFile::take`].
+    pub fn number(&self, name: &str) -> Result<f32, WeightError> {
+        match self.source {
+            Source::File(file) => {
+                let data = file.take(&self.path(name), &[], FloatDType::F32)?;
+                Ok(data.iter::<f32>().next().unwrap_or(1.0))
+            }
+            Source::Made(_) => Ok(1.0),
+        }
+    }
+
     /// Reads a matrix that is stored as `[outputs, inputs]` as `[inputs, outputs]`, its elements lying in that order. It
     /// is turned round on the way from the file to the device.
     ///

@@ -59,6 +59,11 @@ impl Folder {
         self.root.join("model")
     }
 
+    /// Where a CLIP model is, in folders that have one.
+    pub(crate) fn clip(&self) -> PathBuf {
+        self.root.join("clip")
+    }
+
     pub(crate) fn reference(&self, name: &str) -> PathBuf {
         self.root.join("ref").join(name)
     }
