@@ -14,6 +14,11 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
+    /// Of weights `[inputs, outputs]` in the order of their dimensions.
+    fn new(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Self {
+        Self { weight: kernels::linear_weight(weight), bias }
+    }
+
     pub(crate) fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self, WeightError> {
         let mut layer = Self::load_without_bias(weights, inputs, outputs)?;
         layer.bias = Some(weights.tensor("bias", [outputs])?);
@@ -25,8 +30,7 @@ impl Linear {
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, WeightError> {
-        let weight = kernels::linear_weight(weights.matrix("weight", [outputs, inputs])?);
-        Ok(Self { weight, bias: None })
+        Ok(Self::new(weights.matrix("weight", [outputs, inputs])?, None))
     }
 
     /// A layer that is stored as a 1x1 convolution, `[outputs, inputs, 1, 1]`.
@@ -36,7 +40,7 @@ impl Linear {
         outputs: usize,
     ) -> Result<Self, WeightError> {
         let weight = weights.kernel("weight", [outputs, inputs, 1, 1])?.reshape([inputs, outputs]);
-        Ok(Self { weight: kernels::linear_weight(weight), bias: Some(weights.tensor("bias", [outputs])?) })
+        Ok(Self::new(weight, Some(weights.tensor("bias", [outputs])?)))
     }
 
     /// A convolution without bias whose stride is its kernel's side, stored as `[outputs, inputs, side, side]`: a linear layer
@@ -48,7 +52,7 @@ impl Linear {
         side: usize,
     ) -> Result<Self, WeightError> {
         let weight = weights.kernel("weight", [outputs, inputs, side, side])?;
-        Ok(Self { weight: weight.reshape([side * side * inputs, outputs]), bias: None })
+        Ok(Self::new(weight.reshape([side * side * inputs, outputs]), None))
     }
 
     /// A layer that is stored either way, depending on the file's age.
