@@ -24,51 +24,9 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")            # many processes of one thread; the check sets its own number
 
 from facing.drawing import draw_share, groups, open_group, progress     # noqa: E402  (no torch in here)
+from facing.stages import NETWORKS, train_stage                         # noqa: E402  (nor in here)
 
 DRAWN, TRAINED = .46, .78       # shares of the time after which drawing and training end
-NETWORKS = ("detector", "recogniser", "judge", "pair")
-
-
-def train_stage(name: str, scratch: str, out: str, scale: float, device: str, deadline: float, small: bool) -> None:
-    """One network: training, weights, export."""
-    scratch, out = Path(scratch), Path(out)
-    try:
-        import torch
-
-        from facing.schedule import Training
-        torch.set_num_threads(1)
-        print(f"{name}: torch {torch.__version__} on {device}", flush=True)
-        training = Training(name, deadline, device, small)
-        model = _train(name, scratch, scale, device, training)
-        torch.save({"weights": model.state_dict(), "steps": training.step}, out / f"{name}.pt")
-        _export(name, model, out)
-    except Exception:
-        (out / f"{name}.error").write_text(traceback.format_exc())
-        print(f"{name} FAILED\n{traceback.format_exc()}", flush=True)
-
-
-def _train(name: str, scratch: Path, scale: float, device: str, training):
-    from facing import recognising
-    from facing.recognisers import Judge, Recogniser
-    if name == "detector":
-        from facing.detecting import train_detector
-        return train_detector(scratch, scale, device, training)
-    if name == "pair":
-        from facing.pairing import train_pair
-        return train_pair(scratch, scale, device, training)
-    network, course = (Recogniser, recognising.RECOGNISER) if name == "recogniser" else (Judge, recognising.JUDGE)
-    return recognising.train_recogniser(network, course, scratch, scale, device, training)
-
-
-def _export(name: str, model, out: Path) -> None:
-    from facing import export
-    if name == "detector":
-        export.write_detector(model, out / "detector.onnx")
-    elif name == "pair":
-        from facing.pair import POCKET_TOKENIZER, write_pair
-        write_pair(model, POCKET_TOKENIZER, out / "clip")
-    else:
-        export.write_recogniser(model, out / f"{name}.onnx")
 
 
 def generate_stage(scratch: str, people: int, device: str) -> None:
@@ -114,7 +72,7 @@ def main() -> None:
         process.start()
     device = args.device or ("cuda" if _has_card() and not args.smoke else "cpu")
     print(f"{args.processes} processes draw {sum(g.rows for g in groups(args.scale).values())} pictures, training on {device}", flush=True)
-    stages = {name: spawn.Process(target=train_stage, args=(name, str(scratch), str(args.out), args.scale, device, start + TRAINED * seconds, device == "cpu"))
+    stages = {name: spawn.Process(target=train_stage, args=(name, str(scratch), str(args.out), args.scale, device, 16 if device == "cpu" else 1, start + TRAINED * seconds))
               for name in args.only}
     stages["generating"] = spawn.Process(target=generate_stage, args=(str(scratch), args.names, device))
     for process in stages.values():

@@ -14,6 +14,7 @@ from .pool import Pool
 from .schedule import Training
 
 PAGES = ((256, 96), (320, 64), (192, 128), (128, 192), (384, 48), (512, 24), (64, 256))   # side, pages a batch
+FEW_PAGES = ((256, 96), (128, 256), (256, 96), (128, 256), (64, 512), (192, 160), (320, 64), (448, 32))     # where time is short
 LEVELS = ((0.0, 44.0), (36.0, 100.0), (84.0, 4000.0))      # which face sizes each stride answers for; they overlap
 NEAR = 1.2                  # cells this near to a face's middle, in strides, answer for it
 
@@ -81,28 +82,28 @@ def pages(portraits: Portraits, count: int, side: int) -> tuple[torch.Tensor, to
     boxes, points = torch.zeros(count, 4, 4, device=device), torch.zeros(count, 4, 5, 2, device=device)
     axis = torch.arange(side, device=device) + .5
     for slot in range(4):
-        faces, pick = portraits.pick(count, .2)
-        mirror = torch.rand(count, device=device) < .5
+        rows = (layout[:, slot, 2] > 0).nonzero()[:, 0]
+        if not len(rows):
+            continue
+        faces, pick = portraits.pick(len(rows), .2)
+        mirror = torch.rand(len(rows), device=device) < .5
         faces = p.only(mirror, faces.flip(3), faces)
-        x, y, size = layout[:, slot].unbind(1)
-        present, wide = size > 0, size.clamp(min=1)
-        gx, gy = (axis[None] - x[:, None]) / wide[:, None] * 2 - 1, (axis[None] - y[:, None]) / wide[:, None] * 2 - 1
+        corner, wide = layout[rows, slot, :2], layout[rows, slot, 2:]
+        gx, gy = ((axis[None] - corner[:, i:i + 1]) / wide * 2 - 1 for i in (0, 1))
         grid = torch.stack([gx[:, None, :].expand(-1, side, -1), gy[:, :, None].expand(-1, -1, side)], -1)
         # Shrunk far below their size, portraits would alias: average first.
-        small = F.avg_pool2d(faces, 2)
-        cut = p.only(size < LARGE * .6, F.grid_sample(small, grid, padding_mode="border", align_corners=False),
-                     F.grid_sample(faces, grid, padding_mode="border", align_corners=False))
-        inside = ((gx.abs() <= 1)[:, None, :] & (gy.abs() <= 1)[:, :, None] & present[:, None, None])[:, None]
-        page = torch.where(inside, cut, page)
+        faces = p.only(wide[:, 0] < LARGE * .6, F.interpolate(F.avg_pool2d(faces, 2), scale_factor=2.0, mode="bilinear"), faces)
+        cut = F.grid_sample(faces, grid, padding_mode="border", align_corners=False)
+        inside = ((gx.abs() <= 1)[:, None, :] & (gy.abs() <= 1)[:, :, None])[:, None]
+        page[rows] = torch.where(inside, cut, page[rows])
         flip = torch.tensor([1, 0, 2, 4, 3], device=device)
         at, box = portraits["points"][pick], portraits["boxes"][pick]
         at = torch.where(mirror[:, None, None], torch.stack([1 - at[..., 0], at[..., 1]], -1)[:, flip], at)
         box = torch.where(mirror[:, None], torch.stack([1 - box[:, 0] - box[:, 2], *box[:, 1:].T], 1), box)
-        points[:, slot] = at * wide[:, None, None] + layout[:, slot, None, :2]
-        boxes[:, slot] = box * wide[:, None] * present[:, None] + F.pad(layout[:, slot, :2], (0, 2)) * present[:, None]
-        middle = boxes[:, slot, :2] + boxes[:, slot, 2:] / 2
-        seen = ((middle > 0) & (middle < side)).all(1)
-        boxes[:, slot] *= seen[:, None]
+        box = box * wide + F.pad(corner, (0, 2))
+        middle = box[:, :2] + box[:, 2:] / 2
+        seen = ((middle > 0) & (middle < side)).all(1, keepdim=True)
+        points[rows, slot], boxes[rows, slot] = at * wide[:, None] + corner[:, None], box * seen
     page = p.light(page, .5, .25)
     page = p.shrink_and_back(page, .25, (max(side // 2, 64), max(side // 4, 64)))
     page = p.blur(page, .3, .4, 1.4)
@@ -161,12 +162,12 @@ def train_detector(scratch: Path, scale: float, device: str, training: Training)
     torch.manual_seed(11)
     portraits = Portraits(scratch, scale, device)
     portraits.drawn.wait(.05, time.time() + 20)
-    detector = Detector().to(device)
-    training.begin(detector.parameters(), 4e-3, warmup=80)
+    detector, sizes = Detector().to(device), PAGES if training.divide == 1 else FEW_PAGES
+    training.begin([detector], 4e-3, warmup=80)
     while training.goes_on():
         if training.due(4):
             portraits.grow()
-        side, count = PAGES[int(torch.randint(len(PAGES), ()))]
+        side, count = sizes[int(torch.randint(len(sizes), ()))]
         count = training.batch(count)
         with torch.no_grad():
             page, boxes, points = pages(portraits, count, side)

@@ -78,7 +78,7 @@ def train_pair(scratch: Path, scale: float, device: str, training: Training) -> 
     portraits.drawn.wait(.1, time.time() + 30)
     model = build_pair(tokenizer).to(device)
     sees, reads = (nn.Linear(width, len(CLAIMS)).to(device) for width in (model.config.vision_config.hidden_size, model.config.text_config.hidden_size))
-    training.begin([*model.parameters(), *sees.parameters(), *reads.parameters()], 2e-3, warmup=200, decay=.05)
+    training.begin([model, sees, reads], 2e-3, warmup=200, decay=.05)
     while training.goes_on():
         if training.due(4):
             portraits.grow()

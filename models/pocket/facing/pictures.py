@@ -1,6 +1,8 @@
 """What happens to pictures between being drawn and being looked at: batches as floats [N, 3, H, W], RGB 0..255."""
 
+import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -29,51 +31,71 @@ def only(chosen: torch.Tensor, changed: torch.Tensor, x: torch.Tensor) -> torch.
     return torch.where(chosen[:, None, None, None], changed, x)
 
 
+def sometimes(effect: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """An effect with a probability as its second argument: only pictures that it falls on are worked on."""
+
+    @functools.wraps(effect)
+    def some_of(x: torch.Tensor, probability: float, *settings: float) -> torch.Tensor:
+        rows = some(len(x), probability, x.device).nonzero()[:, 0]
+        if not len(rows):
+            return x
+        if len(rows) == len(x):
+            return effect(x, *settings)
+        changed = x.clone()
+        changed[rows] = effect(x[rows], *settings)
+        return changed
+
+    return some_of
+
+
 def _dct(device) -> torch.Tensor:
+    """The transform of a block of 8x8 as a matrix [64, 64]."""
     k, n = torch.arange(8.)[:, None], torch.arange(8.)[None]
     basis = torch.cos(math.pi * (2 * n + 1) * k / 16) * math.sqrt(2 / 8)
     basis[0] /= math.sqrt(2)
-    return basis.to(device)
+    return torch.kron(basis, basis).to(device)
 
 
-def jpeg(x: torch.Tensor, probability: float, low: float = .3, high: float = 2.0) -> torch.Tensor:
+@sometimes
+def jpeg(x: torch.Tensor, low: float = .3, high: float = 2.0) -> torch.Tensor:
     """Some pictures lose what JPEG would lose; the tables are scaled by `low` (quality 85) .. `high` (quality 25)."""
     n, _, height, width = x.shape
     turn, basis = TO_YCC.to(x.device), _dct(x.device)
     ycc = torch.einsum("ij,njhw->nihw", turn, x) - torch.tensor([128., 0, 0], device=x.device)[:, None, None]
-    blocks = ycc.reshape(n, 3, height // 8, 8, width // 8, 8).permute(0, 1, 2, 4, 3, 5)
-    strength = torch.exp(torch.empty(n, 1, 1, 1, 1, 1, device=x.device).uniform_(math.log(low), math.log(high)))
-    table = LUMA_TABLE.to(x.device) * torch.tensor([1., 1.6, 1.6], device=x.device)[:, None, None, None, None] * strength
-    spectrum = torch.round(basis @ blocks @ basis.T / table) * table
-    back = (basis.T @ spectrum @ basis).permute(0, 1, 2, 4, 3, 5).reshape(n, 3, height, width)
+    blocks = ycc.reshape(n, 3, height // 8, 8, width // 8, 8).permute(0, 1, 2, 4, 3, 5).reshape(n, 3, -1, 64)
+    strength = torch.exp(torch.empty(n, 1, 1, 1, device=x.device).uniform_(math.log(low), math.log(high)))
+    table = LUMA_TABLE.reshape(64).to(x.device) * torch.tensor([1., 1.6, 1.6], device=x.device)[:, None, None] * strength
+    spectrum = torch.round(blocks @ basis.T / table) * table
+    back = (spectrum @ basis).reshape(n, 3, height // 8, width // 8, 8, 8).permute(0, 1, 2, 4, 3, 5).reshape(n, 3, height, width)
     back = torch.einsum("ij,njhw->nihw", FROM_YCC.to(x.device), back + torch.tensor([128., 0, 0], device=x.device)[:, None, None])
-    return only(some(n, probability, x.device), back.clamp(0, 255), x)
+    return back.clamp(0, 255)
 
 
-def blur(x: torch.Tensor, probability: float, least: float = .4, most: float = 1.2) -> torch.Tensor:
+@sometimes
+def blur(x: torch.Tensor, least: float = .4, most: float = 1.2) -> torch.Tensor:
     """Some pictures are blurred by a Gaussian of `least` .. `most` pixels."""
-    n, channels = x.shape[:2]
-    sigma = torch.empty(n, 1, device=x.device).uniform_(least, most)
-    at = torch.arange(-3., 4, device=x.device)
-    kernel = torch.exp(-.5 * (at / sigma) ** 2)
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
-    flat = F.pad(x.reshape(1, n * channels, *x.shape[2:]), (3, 3, 3, 3), mode="replicate")
-    flat = F.conv2d(flat, kernel[:, None, None, :], groups=n * channels)
-    flat = F.conv2d(flat, kernel[:, None, :, None], groups=n * channels)
-    return only(some(n, probability, x.device), flat.reshape(x.shape), x)
+    height, width = x.shape[2:]
+    sigma = torch.empty(len(x), 1, device=x.device).uniform_(least, most)
+    kernel = torch.exp(-.5 * (torch.arange(-3., 4, device=x.device) / sigma) ** 2)
+    kernel = (kernel / kernel.sum(1, keepdim=True)).T[:, :, None, None, None]
+    padded = F.pad(x, (3, 3, 3, 3), mode="replicate")
+    across = sum(weight * padded[:, :, :, i:i + width] for i, weight in enumerate(kernel))
+    return sum(weight * across[:, :, i:i + height] for i, weight in enumerate(kernel))
 
 
-def noise(x: torch.Tensor, probability: float, most: float = 10.0) -> torch.Tensor:
+@sometimes
+def noise(x: torch.Tensor, most: float = 10.0) -> torch.Tensor:
     """Some pictures get fine or blotchy noise, as an imperfect decoder leaves it."""
     n, channels, height, width = x.shape
     fine = torch.randn(x.shape, device=x.device)
     blotchy = F.interpolate(torch.randn(n, channels, height // 4, width // 4, device=x.device), (height, width), mode="bilinear")
     kind = torch.rand(n, 1, 1, 1, device=x.device)
     added = fine * kind + 1.6 * blotchy * (1 - kind)
-    return only(some(n, probability, x.device), x + added * most * torch.rand(n, 1, 1, 1, device=x.device), x)
+    return x + added * most * torch.rand(n, 1, 1, 1, device=x.device)
 
 
-def light(x: torch.Tensor, probability: float, spread: float = .15) -> torch.Tensor:
+@sometimes
+def light(x: torch.Tensor, spread: float = .15) -> torch.Tensor:
     """Some pictures get another brightness, contrast, saturation and tint."""
     def about_one():
         return 1 + spread * torch.empty(len(x), 1, 1, 1, device=x.device).uniform_(-1, 1)
@@ -82,8 +104,7 @@ def light(x: torch.Tensor, probability: float, spread: float = .15) -> torch.Ten
     changed = (x - mean) * about_one() + mean * about_one()
     grey = changed.mean(1, keepdim=True)
     changed = grey + (changed - grey) * (about_one() - .5 * spread)
-    changed = changed + 255 * .25 * spread * torch.randn(len(x), 3, 1, 1, device=x.device)
-    return only(some(len(x), probability, x.device), changed, x)
+    return changed + 255 * .25 * spread * torch.randn(len(x), 3, 1, 1, device=x.device)
 
 
 def shrink_and_back(x: torch.Tensor, probability: float, sides: tuple[int, ...]) -> torch.Tensor:

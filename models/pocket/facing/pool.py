@@ -10,6 +10,7 @@ from . import pictures as p
 from .drawing import SMALL, Drawn
 
 AT_ONCE = 512
+SOFTENED_SLOWLY = .2        # share that passes the pocket model where there is no card; the others are blurred
 
 
 class Pool:
@@ -18,7 +19,7 @@ class Pool:
     def __init__(self, scratch: Path, scale: float, device: str, group: str, fields: tuple[str, ...] = ()):
         from . import softness
         self.drawn, self.device, self.fields = Drawn(scratch, scale, group), device, fields
-        self.soften = softness.load(device) if device != "cpu" or self.drawn.group.rows < 2000 else None
+        self.soften = softness.load(device) if "soft" in fields else None
         self.parts: dict[str, torch.Tensor] = {}
 
     def __len__(self) -> int:
@@ -50,7 +51,10 @@ class Pool:
     @torch.no_grad()
     def _soft(self, x: torch.Tensor) -> torch.Tensor:
         small = F.interpolate(x, (SMALL, SMALL), mode="area")
-        soft = self.soften(small) if self.soften else p.blur(small, 1.0, .5, 1.2)
+        soft = p.blur(small, 1.0, .5, 1.2)
+        if self.soften:
+            through = len(x) if self.device != "cpu" else int(len(x) * SOFTENED_SLOWLY)
+            soft[:through] = self.soften(small[:through])
         return (soft.clamp(0, 255) + .5).byte()
 
     @torch.no_grad()

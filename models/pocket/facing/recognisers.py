@@ -28,7 +28,7 @@ class Inverted(nn.Module):
 class Recogniser(nn.Module):
     """Depthwise, as MobileFaceNet: every place of the last 7x7 map has its own weight a channel."""
 
-    def __init__(self, widths: tuple[int, ...] = (24, 32, 44, 60), last: int = 192):
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 44, 60), last: int = 192):
         super().__init__()
         a, b, c, d = widths
         self.body = nn.Sequential(

@@ -68,14 +68,14 @@ def train_recogniser(network: type[nn.Module], course: Course, scratch: Path, sc
     torch.manual_seed(course.seed)
     pool = Pool(scratch, scale, device, course.group, ("soft", "points"))
     pool.drawn.wait(.1, time.time() + 30)
-    model = network().to(device)
+    model = network().to(device, memory_format=torch.channels_last)
     margin = Margin(pool.drawn.group.people, LENGTH, course).to(device)
-    training.begin([*model.parameters(), *margin.parameters()], course.rate, warmup=200, decay=.03)
+    training.begin([model, margin], course.rate, warmup=200, decay=.03)
     while training.goes_on():
         if training.due(4):
             pool.grow()
         x, who = faces(pool, training.batch(course.batch))
         with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
-            embeddings = model(x)
+            embeddings = model(x.contiguous(memory_format=torch.channels_last))
         training.update(margin(embeddings, who, min(1.0, training.fraction / .35)), f"{len(pool)} pictures")
     return training.averaged(model)
