@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
+    "likeness/v1/photos.proto",
     "likeness/v1/specs.proto",
     "likeness/v1/tasks.proto",
     "likeness/v1/artifacts.proto",

@@ -1,6 +1,7 @@
 //! Photos from the command line: read, checked as far as a client can, and uploaded; `likeness photos` looks at faces too.
 
 mod check;
+pub(crate) mod dropped;
 mod report;
 
 use std::path::{Path, PathBuf};

@@ -8,9 +8,9 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use image::RgbImage;
 use likeness_faces::check::{CheckedSet, PhotoChecker};
+use likeness_faces::config::{Channels, FacesConfig, RecogniserConfig};
 use likeness_faces::intake::{PhotoLimits, RgbPixels};
 use likeness_worker::WorkerConfig;
-use likeness_worker::faces::{Channels, FacesConfig, RecogniserConfig};
 
 use super::report::Report;
 use crate::contact_sheet;
