@@ -21,6 +21,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .bytes(".likeness.v1.UploadRequest")
         .bytes(".likeness.v1.DownloadResponse")
+        // set on few of the many messages that pass
+        .boxed(".likeness.v1.Progress.photos")
+        .boxed(".likeness.v1.InversionSettlement.photos")
+        .boxed(".likeness.v1.FailedSettlement.photos")
         .compile_fds(descriptors)?;
     Ok(())
 }

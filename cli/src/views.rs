@@ -9,7 +9,7 @@ use likeness_shared::proto::{Person, Task, TaskKind, TaskState, task};
 use prost_types::Timestamp;
 use serde::Serialize;
 
-pub(crate) use self::photos::PhotosView;
+pub(crate) use self::photos::{AdviceView, PhotosView, RefusalView};
 pub(crate) use self::worker::WorkerView;
 use crate::progress::Standing;
 
@@ -141,7 +141,7 @@ impl From<&Task> for TaskView {
                     step: preview.step,
                     artifact_digest: preview.artifact_digest.clone(),
                 }),
-                photos: progress.photos.as_ref().map(PhotosView::from),
+                photos: progress.photos.as_deref().map(PhotosView::from),
             }),
             inversion_result: None,
             generation_result: None,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use likeness_tests::cli::Ended;
 use likeness_tests::fleet::Coordinator;
 use likeness_tests::photographs::material;
+use likeness_tests::world;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -99,4 +100,41 @@ fn photos_that_nobody_can_be_learned_from_are_dropped_and_told() {
         .expect(5, &["3 usable photos are too few; at least 4 are needed"]);
     invert(&coordinator, "eve", &four, &["--min-photos", "5"]).expect(1, &["spec.min_photos"]);
     drop(worker);
+}
+
+#[test]
+fn a_coordinator_judges_photos_before_they_are_submitted() {
+    let Some(material) = material("photos at a coordinator") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let faces = fs::read_to_string(material.configuration(folder.path())).unwrap();
+    let coordinator = Coordinator::start_with(folder.path(), &faces);
+    let photos = ["obama.jpg", "obama2.jpg", "biden.jpg", "obama3.jpg", "chelsea.png"];
+    let paths = photos.map(|name| material.photo(name).display().to_string());
+    let check = |paths: &[String], further: &[&str]| {
+        let mut arguments = vec!["photos", "check", "--by-server"];
+        arguments.extend(further);
+        arguments.extend(paths.iter().map(String::as_str));
+        coordinator.likeness(&arguments)
+    };
+    let ended = check(&paths, &["-o", "json", "--size", "64"]);
+    ended.expect(1, &["3 of 5 photos can be learned from", "advice: 3 photos are enough to begin with"]);
+    let json = ended.json();
+    let code = |photo: &Value| photo["refusals"][0]["code"].as_str().unwrap_or("ok").to_owned();
+    let codes: Vec<_> = json["photos"].as_array().unwrap().iter().map(code).collect();
+    assert_eq!(codes, ["ok", "ok", "different_person", "ok", "no_face"]);
+    assert!(json["photos"][0]["face"]["sharpness"].as_f64().unwrap() > 0.4, "{json}");
+    let good = [&paths[..2], &paths[3..4]].concat();
+    check(&good, &[]).expect(0, &["3 of 3 photos can be learned from"]);
+    check(&good[..2], &[]).expect(1, &["2 usable photos are too few", "too_few"]);
+}
+
+#[test]
+fn a_coordinator_without_networks_says_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = Coordinator::start(folder.path());
+    let photo = world::photos("person-12").remove(0).display().to_string();
+    coordinator.likeness(&["photos", "check", "--by-server", &photo]).expect(
+        1,
+        &["this coordinator has no networks for faces: configure faces.detector and faces.recogniser"],
+    );
 }

@@ -83,9 +83,9 @@ mod tests {
 
     #[test]
     fn a_task_hears_of_what_it_does_not_learn_from() {
-        let mut dark = CheckedPhoto { sides: Some((40, 30)), ..CheckedPhoto::default() };
+        let (mut dark, mut good) = (CheckedPhoto::default(), CheckedPhoto::default());
+        (dark.sides, good.sides) = (Some((40, 30)), Some((20, 30)));
         dark.refusals = vec![PhotoRefused::new(RefusalCode::TooDark, "it is dark", "switch the light on")];
-        let good = CheckedPhoto { sides: Some((20, 30)), ..CheckedPhoto::default() };
         let limits = CheckLimits { min_photos: 2, ..CheckLimits::default() };
         let set = CheckedSet::of(vec![good, dark], &limits);
         let report = photo_report(&set, &["aa".to_owned(), "bb".to_owned()]);

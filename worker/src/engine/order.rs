@@ -180,7 +180,7 @@ pub struct LearnedPerson {
     /// Photos that it was learned from; 0 = not known.
     pub photos_used: u32,
     /// What was found of all that were given, where they were searched for faces.
-    pub photos: Option<PhotoReport>,
+    pub photos: Option<Box<PhotoReport>>,
 }
 
 /// A finished generation.
@@ -252,7 +252,7 @@ impl Fault {
 
     /// The same, with what was found of the task's photos.
     #[must_use]
-    pub fn about(self, photos: PhotoReport) -> Self {
-        Self { photos: Some(Box::new(photos)), ..self }
+    pub fn about(self, photos: Box<PhotoReport>) -> Self {
+        Self { photos: Some(photos), ..self }
     }
 }

@@ -151,7 +151,6 @@ fn failed(route: &Route, settlement: &Settlement, fault: Fault) -> Outcome {
         let checkpoint = settlement.checkpoint.to_vec();
         return Outcome::Infrastructure(InfrastructureSettlement { code, message, checkpoint });
     }
-    let photos = photos.map(|photos| *photos);
     Outcome::Failed(FailedSettlement { code, message, retryable: blame != Blame::Task, photos })
 }
 

@@ -44,7 +44,7 @@ impl<'a> Dropped<'a> {
 
 /// What was found of a task's photos, where that is known.
 pub(crate) fn report(task: &Task) -> Option<&PhotoReport> {
-    task.progress.as_ref()?.photos.as_ref()
+    task.progress.as_ref()?.photos.as_deref()
 }
 
 /// Lines for `task get`.
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(Dropped::new(&files).name(&verdict), "photo b.jpg");
         assert_eq!(Dropped::new(&[]).name(&verdict), "photo 2");
         let report = PhotoReport { given: 4, used: 3, photos: vec![verdict], ..PhotoReport::default() };
-        let progress = Progress { photos: Some(report), ..Progress::default() };
+        let progress = Progress { photos: Some(Box::new(report)), ..Progress::default() };
         let task = Task { progress: Some(progress), ..Task::default() };
         let expected = [
             ("photos", "3 of 4 are learned from".to_owned()),

@@ -146,7 +146,7 @@ pub struct AttemptSettlement {
     /// How it ended.
     pub end: AttemptEnd,
     /// What was found of the photos of an inversion, where that is known.
-    pub photos: Option<PhotoReport>,
+    pub photos: Option<Box<PhotoReport>>,
     /// Device time that it took, in microseconds.
     pub device_time_us: u64,
 }

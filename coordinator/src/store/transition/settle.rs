@@ -99,7 +99,7 @@ impl TaskRecord {
     }
 
     /// What was found of the photos stays with the progress, also where the attempt ended before its first beat.
-    fn note_photos(&mut self, photos: PhotoReport) {
+    fn note_photos(&mut self, photos: Box<PhotoReport>) {
         let begun = || Progress { phase: "intake".to_owned(), ..Progress::default() };
         self.progress.get_or_insert_with(begun).photos = Some(photos);
     }

@@ -80,7 +80,7 @@ fn a_delayed_task_waits_for_its_time_and_expires_at_its_deadline() {
 fn what_was_found_of_photos_stays_when_the_task_ends_before_its_first_beat() {
     let mut refused = task(StartTimes::default());
     let fence = lease(&mut refused, "w1", after(1));
-    let report = PhotoReport { given: 4, used: 1, ..PhotoReport::default() };
+    let report = Box::new(PhotoReport { given: 4, used: 1, ..PhotoReport::default() });
     let settlement = AttemptSettlement {
         worker: "w1".parse().unwrap(),
         fence,

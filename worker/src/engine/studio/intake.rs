@@ -38,7 +38,7 @@ pub(super) struct TakenIn {
     /// Where the face of each is.
     pub(super) faces: Vec<FaceEllipse>,
     /// What was found of all that were given, where they were searched for faces.
-    pub(super) report: Option<PhotoReport>,
+    pub(super) report: Option<Box<PhotoReport>>,
 }
 
 impl Intake {
@@ -113,7 +113,7 @@ fn squares(photos: Vec<Photo>, refused: Vec<PhotoRefused>, side: u32) -> Result<
 
 /// The portraits of the photos that can be learned from, or why they are too few.
 fn portraits(set: CheckedSet, digests: &[String]) -> Result<TakenIn, Fault> {
-    let report = of_task(photo_report(&set, digests));
+    let report = Box::new(of_task(photo_report(&set, digests)));
     if let Some(refused) = &set.refused {
         let message = std::iter::once(format!("{}; {}", refused.sentence, refused.hint))
             .chain(set.photos.iter().flat_map(|photo| &photo.refusals).map(|refusal| {

@@ -72,7 +72,7 @@ pub struct InversionJob<'m> {
     /// Photos that are learned from, once all have been taken in.
     photos_used: u32,
     /// What was found of all of them.
-    photo_report: Option<PhotoReport>,
+    photo_report: Option<Box<PhotoReport>>,
 }
 
 impl<'m> InversionJob<'m> {
