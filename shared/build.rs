@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
+    "likeness/v1/photos.proto",
     "likeness/v1/specs.proto",
     "likeness/v1/tasks.proto",
     "likeness/v1/artifacts.proto",
@@ -20,6 +21,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .bytes(".likeness.v1.UploadRequest")
         .bytes(".likeness.v1.DownloadResponse")
+        // set on few of the many messages that pass
+        .boxed(".likeness.v1.Progress.photos")
+        .boxed(".likeness.v1.InversionSettlement.photos")
+        .boxed(".likeness.v1.FailedSettlement.photos")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Tasks, people and workers as the program shows them: the JSON form of `-o json`, and the texts of tables.
 
+mod photos;
 mod worker;
 
 use std::time::{Duration, SystemTime};
@@ -8,6 +9,7 @@ use likeness_shared::proto::{Person, Task, TaskKind, TaskState, task};
 use prost_types::Timestamp;
 use serde::Serialize;
 
+pub(crate) use self::photos::{AdviceView, PhotosView, RefusalView};
 pub(crate) use self::worker::WorkerView;
 use crate::progress::Standing;
 
@@ -62,6 +64,8 @@ pub(crate) struct ProgressView {
     pub(crate) seconds_left: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) preview: Option<PreviewView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) photos: Option<PhotosView>,
 }
 
 /// The newest look at a person who is being learned.
@@ -81,6 +85,8 @@ pub(crate) struct InversionResultView {
     pub(crate) steps: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kept_step: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) photos_used: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -135,6 +141,7 @@ impl From<&Task> for TaskView {
                     step: preview.step,
                     artifact_digest: preview.artifact_digest.clone(),
                 }),
+                photos: progress.photos.as_deref().map(PhotosView::from),
             }),
             inversion_result: None,
             generation_result: None,
@@ -164,6 +171,7 @@ impl From<&Task> for TaskView {
                     norm_ratio: result.norm_ratio,
                     steps: result.steps,
                     kept_step: (result.kept_step > 0).then_some(result.kept_step),
+                    photos_used: (result.photos_used > 0).then_some(result.photos_used),
                 });
             }
             Some(task::Outcome::GenerationResult(result)) => {

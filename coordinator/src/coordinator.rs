@@ -22,6 +22,7 @@ use crate::api::{self, DescriptionError, Shared, TaskFeed, TaskSeries};
 use crate::artifact_store::{ArtifactStore, FolderError};
 use crate::config::{ConfigError, CoordinatorConfig, StoreLocation};
 use crate::inventory;
+use crate::photo_checks::PhotoChecks;
 use crate::scheduler::{Roster, Scheduler};
 use crate::scrubber::{Scrubber, scrub_now_and_then};
 use crate::store::fair::FairPolicy;
@@ -104,6 +105,7 @@ impl Coordinator {
         let store = open_store(&config).await?;
         let series = open_series(&config)?;
         let artifacts = ArtifactStore::open(&config.artifacts, &config.uploads)?;
+        let photo_checks = load_photo_checks(&config).await?;
         let shared = Shared {
             config: Arc::new(config),
             store,
@@ -112,6 +114,7 @@ impl Coordinator {
             roster: Arc::new(Roster::default()),
             scrubber: Arc::new(Scrubber::default()),
             series,
+            photo_checks: photo_checks.map(Arc::new),
             background: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -258,6 +261,14 @@ fn open_series(config: &CoordinatorConfig) -> Result<TaskSeries, StartError> {
         reason: error.to_string(),
     })?;
     Ok(TaskSeries::of_workers(RedisSeries::new(connector, &config.redis.fleet)))
+}
+
+/// Reads the networks for faces, where some are configured.
+async fn load_photo_checks(config: &CoordinatorConfig) -> Result<Option<PhotoChecks>, StartError> {
+    let (faces, limits) = (config.faces.clone(), config.photo_checks.clone());
+    let loading = tokio::task::spawn_blocking(move || PhotoChecks::load(&faces, &limits));
+    let loaded = loading.await.map_err(|error| StartError::Interrupted(error.to_string()))?;
+    Ok(loaded.map_err(|error| ConfigError::Faces(error.to_string()))?)
 }
 
 async fn open_file(

@@ -2,7 +2,7 @@
 //!
 //! `api/` is what the outside sees, one file a service; `scheduler/` brings waiting tasks and free workers together;
 //! `store/` is the only place where a task changes; `artifact_store/` keeps the bytes; `simulator/` plays the scheduler in
-//! virtual time. No model code anywhere.
+//! virtual time, `photo_checks.rs` looks at photos for who asks. Nothing of the model that draws is here.
 
 mod api;
 mod artifact_store;
@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod coordinator;
 mod inventory;
+mod photo_checks;
 mod scheduler;
 mod scrubber;
 pub mod simulator;
@@ -19,7 +20,7 @@ pub use api::DescriptionError;
 pub use artifact_store::FolderError;
 pub use check::{Checked, check};
 pub use config::{
-    ConfigError, ConnectionConfig, CoordinatorConfig, DEFAULT_PORT, InvalidLocation, RedisConfig,
-    RetentionConfig, Secret, StoreLocation, UploadConfig,
+    ConfigError, ConnectionConfig, CoordinatorConfig, DEFAULT_PORT, InvalidLocation, PhotoChecksConfig,
+    RedisConfig, RetentionConfig, Secret, StoreLocation, UploadConfig,
 };
 pub use coordinator::{Coordinator, Running, StartError};

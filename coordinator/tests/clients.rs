@@ -11,8 +11,9 @@ use likeness_shared::ids::{Digest, PersonId, RequestId};
 use likeness_shared::proto::artifacts_client::ArtifactsClient;
 use likeness_shared::proto::{
     GenerationSpec, GetPersonRequest, GetUploadRequest, ImportPersonRequest, InitImage, InversionSettlement,
-    InversionSpec, ListPeopleRequest, ListTasksRequest, PersonBinding, Progress, SettleVerdict, TaskBeat,
-    TaskState, UploadHeader, UploadRequest, lease, settle_request, upload_request,
+    InversionSpec, ListPeopleRequest, ListTasksRequest, PersonBinding, PhotoRefusal, PhotoReport,
+    PhotoVerdict, Progress, SettleVerdict, TaskBeat, TaskState, UploadHeader, UploadRequest, lease,
+    settle_request, upload_request,
 };
 use support::*;
 use tonic::Code;
@@ -308,6 +309,9 @@ async fn a_settled_inversion_leaves_a_person() {
     let mut worker = FakeWorker::join(&running, "w1", 1).await;
     let lease = worker.lease().await;
     let file = client.artifacts().upload(person_file(2, 64), "application/octet-stream").await.unwrap();
+    let refusal = PhotoRefusal { code: "no_face".to_owned(), ..PhotoRefusal::default() };
+    let dropped = PhotoVerdict { index: 1, refusals: vec![refusal], ..PhotoVerdict::default() };
+    let report = Box::new(PhotoReport { given: 3, used: 2, photos: vec![dropped], ..PhotoReport::default() });
     let learned = InversionSettlement {
         artifact_digest: file.to_string(),
         vectors: 2,
@@ -317,6 +321,8 @@ async fn a_settled_inversion_leaves_a_person() {
         norm_ratio: 1.2,
         steps: 120,
         kept_step: 100,
+        photos_used: 2,
+        photos: Some(report.clone()),
     };
     let verdict = worker.settle(&lease, settle_request::Outcome::Inversion(learned)).await;
     assert_eq!(verdict, SettleVerdict::Accepted);
@@ -324,7 +330,8 @@ async fn a_settled_inversion_leaves_a_person() {
     let Some(likeness_shared::proto::task::Outcome::InversionResult(result)) = done.outcome else {
         panic!("no result: {done:?}")
     };
-    assert_eq!((result.steps, result.kept_step), (120, 100));
+    assert_eq!((result.steps, result.kept_step, result.photos_used), (120, 100, 2));
+    assert_eq!(done.progress.unwrap().photos, Some(report));
     let request = GetPersonRequest { id: result.person_id, ..GetPersonRequest::default() };
     let person = client.get_person(request).await.unwrap();
     assert_eq!((person.name.as_str(), person.task_id.as_str()), ("grandma", task.id.as_str()));

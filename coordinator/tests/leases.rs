@@ -146,7 +146,7 @@ async fn hand_backs_and_retries_go_to_the_next_free_worker() {
     assert_eq!(lease.checkpoint, b"at the drain");
     let failure = |retryable| {
         let (code, message) = ("nan_loss".to_owned(), "the loss is not a number".to_owned());
-        Outcome::Failed(FailedSettlement { code, message, retryable })
+        Outcome::Failed(FailedSettlement { code, message, retryable, photos: None })
     };
     second.settle(&lease, failure(true)).await;
     let lease = second.lease().await;

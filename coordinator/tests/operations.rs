@@ -27,7 +27,7 @@ fn timed(prompt: &str, delay: f64, start_within: Option<f64>) -> SubmitGeneratio
 
 fn failure(retryable: bool) -> Outcome {
     let (code, message) = ("internal".to_owned(), "something broke".to_owned());
-    Outcome::Failed(FailedSettlement { code, message, retryable })
+    Outcome::Failed(FailedSettlement { code, message, retryable, photos: None })
 }
 
 async fn task(client: &Client, id: &str) -> Task {

@@ -176,6 +176,14 @@ impl Client {
             .map(|_| ())
     }
 
+    /// Which uploaded photos a person can be learned from.
+    pub async fn check_photos(
+        &self,
+        request: proto::CheckPhotosRequest,
+    ) -> Result<proto::CheckPhotosResponse, ClientError> {
+        self.ask(request, |lane, request| async move { lane.photos().check_photos(request).await }).await
+    }
+
     /// Opens a worker's session: `outbound` begins with `Hello`, the answer with `Welcome`. No deadline: beats and
     /// pings tell when the peer is gone.
     pub async fn open_session<S>(

@@ -34,6 +34,8 @@ pub struct Setting {
     pub store: Option<String>,
     /// Where its artifacts are, and its store unless it is elsewhere.
     pub data: PathBuf,
+    /// Further sections of its configuration.
+    pub sections: String,
 }
 
 /// A coordinator and where it listens.
@@ -53,7 +55,17 @@ impl Coordinator {
     /// Where it does not start.
     #[must_use]
     pub fn start(data: &Path) -> Self {
-        Self::start_as(&Setting { times: SHORT_TIMES, store: None, data: data.to_owned() })
+        Self::start_with(data, "")
+    }
+
+    /// The same with further sections of its configuration.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn start_with(data: &Path, sections: &str) -> Self {
+        let (data, sections) = (data.to_owned(), sections.to_owned());
+        Self::start_as(&Setting { times: SHORT_TIMES, store: None, data, sections })
     }
 
     /// Starts one of this setting on a free port.
@@ -72,7 +84,7 @@ impl Coordinator {
     #[must_use]
     pub fn start_at(listen: &str, setting: &Setting) -> Self {
         let config = setting.data.join("coordinator.toml");
-        let text = format!("{}[log]\nformat = \"json\"\n", setting.times);
+        let text = format!("{}[log]\nformat = \"json\"\n{}", setting.times, setting.sections);
         std::fs::write(&config, text).expect("the test's folder can be written");
         let mut command = Command::new(binaries::path("likeness-coordinator"));
         command.arg("--config").arg(&config).args(["--listen", listen]).arg("--data").arg(&setting.data);
@@ -106,6 +118,20 @@ impl Coordinator {
         command
             .args(["--coordinator", &format!("http://{}", self.address), "--worker-id", name])
             .args(["--slots", &slots.to_string(), "--device", "cpu", "--log", "info"])
+            .arg("--model")
+            .arg(format!("pocket={}", world::pocket_model().display()));
+        Service::start(name, &mut command)
+    }
+
+    /// Starts a worker with the pocket model and a configuration of its own.
+    #[must_use]
+    pub fn start_worker_with(&self, name: &str, config: &Path) -> Service {
+        let mut command = Command::new(binaries::path("likeness-worker"));
+        command
+            .args(["--coordinator", &format!("http://{}", self.address), "--worker-id", name])
+            .args(["--slots", "1", "--device", "cpu", "--log", "info"])
+            .arg("--config")
+            .arg(config)
             .arg("--model")
             .arg(format!("pocket={}", world::pocket_model().display()));
         Service::start(name, &mut command)

@@ -4,7 +4,8 @@
 //! [`binaries`] finds (and builds) the programs, [`service`] keeps one running and reads along, [`fleet`] starts
 //! coordinators and workers, [`cli`] runs single commands, [`asking`] is a client, [`proxy`] and [`redis`] stand where
 //! something is to break, [`protocol_one`] speaks as the release before did, [`measure`] holds recovery times against
-//! their bounds, [`outage`] says how long one lasts, [`campaign`] breaks at random, [`world`] names the shipped model, people and fixtures.
+//! their bounds, [`outage`] says how long one lasts, [`campaign`] breaks at random, [`photographs`] are
+//! real faces with the networks that know them, [`world`] names the shipped model, people and fixtures.
 //! Waits are for events, with a deadline; a wait that runs out prints what the process had said.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is how a test speaks")]
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod fleet;
 pub mod measure;
 pub mod outage;
+pub mod photographs;
 pub mod protocol_one;
 pub mod proxy;
 pub mod redis;

@@ -4,11 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use likeness_tests::binaries;
 use likeness_tests::cli::likeness;
+use likeness_tests::photographs::material;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -34,42 +33,15 @@ fn without_networks_it_says_which_files_to_give() {
         .expect(1, &["faces.detector", "is not an ONNX file", "face_detection_yunet"]);
 }
 
-/// Networks and photographs, or nothing after having said so.
-fn material() -> Option<(PathBuf, PathBuf)> {
-    let networks = std::env::var_os("LIKENESS_FACE_MODELS")
-        .map_or(root().join("../shared/fixtures/faces"), PathBuf::from);
-    let target = binaries::path("likeness").parent().unwrap().join("../test-photographs");
-    let photographs = std::env::var_os("LIKENESS_TEST_PHOTOGRAPHS").map_or(target, PathBuf::from);
-    for (file, remedy) in [
-        (networks.join("yunet_n_dynamic.onnx"), "name its folder in LIKENESS_FACE_MODELS"),
-        (networks.join("mobilefacenet.onnx"), "name its folder in LIKENESS_FACE_MODELS"),
-        (photographs.join("obama3.jpg"), "tests/photographs fetches it"),
-    ] {
-        if !file.is_file() {
-            let mut loud = std::io::stderr();
-            writeln!(loud, "\n!!! SKIPPED: photos check: there is no {}; {remedy}\n", file.display())
-                .unwrap();
-            return None;
-        }
-    }
-    Some((networks, photographs))
-}
-
 #[test]
 fn every_photo_gets_a_verdict_and_every_face_a_place_on_the_sheet() {
-    let Some((networks, photographs)) = material() else { return };
+    let Some(material) = material("photos check") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("worker.toml");
-    let text = format!(
-        "[faces]\ndetector = \"{0}/yunet_n_dynamic.onnx\"\n[faces.recogniser]\nfile = \"{0}/mobilefacenet.onnx\"\nmean = 127.5\n\
-         scale = 128.0\n",
-        networks.display()
-    );
-    fs::write(&config, text).unwrap();
+    let config = material.configuration(folder.path());
     let letter = folder.path().join("letter.jpg");
     fs::write(&letter, "Dear Sir or Madam").unwrap();
     let sheet = folder.path().join("sheet.png");
-    let photo = |name: &str| photographs.join(name).display().to_string();
+    let photo = |name: &str| material.photo(name).display().to_string();
     let photos: Vec<String> =
         ["obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg", "chelsea.png"].map(photo).into();
     let paths = |names: &[String]| -> Vec<String> {

@@ -13,7 +13,8 @@ use likeness_tests::outage::Outage;
 #[test]
 fn a_finished_result_is_kept_while_the_artifact_store_takes_nothing() {
     let (outage, data) = (Outage::of(Duration::from_secs(15)), tempfile::tempdir().unwrap());
-    let setting = Setting { times: outage.times, store: None, data: data.path().to_owned() };
+    let setting =
+        Setting { times: outage.times, store: None, data: data.path().to_owned(), sections: String::new() };
     let coordinator = Coordinator::start_as(&setting);
     let asking = Asking::connect(&coordinator.address);
     let worker = start_simulated("worker", &coordinator.address, "2ms", &[]);

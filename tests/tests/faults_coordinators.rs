@@ -31,7 +31,12 @@ struct Pair {
 impl Pair {
     fn start(times: &'static str) -> Self {
         let (redis, data) = (Redis::start(), tempfile::tempdir().unwrap());
-        let setting = Setting { times, store: Some(redis.url()), data: data.path().to_owned() };
+        let setting = Setting {
+            times,
+            store: Some(redis.url()),
+            data: data.path().to_owned(),
+            sections: String::new(),
+        };
         let coordinators = (0..2).map(|_| Coordinator::start_as(&setting)).collect();
         Self { redis, setting, coordinators, _data: data }
     }
@@ -146,7 +151,8 @@ fn work_goes_on_while_all_coordinators_are_down_and_nothing_expires_then_or_afte
 #[test]
 fn a_settlement_whose_reply_is_lost_is_told_that_it_is_settled_already() {
     let data = tempfile::tempdir().unwrap();
-    let setting = Setting { times: USUAL_TIMES, store: None, data: data.path().to_owned() };
+    let setting =
+        Setting { times: USUAL_TIMES, store: None, data: data.path().to_owned(), sections: String::new() };
     let coordinator = Coordinator::start_as(&setting);
     let asking = Asking::connect(&coordinator.address);
     let proxy = Proxy::start(&coordinator.address);

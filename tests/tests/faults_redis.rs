@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 fn coordinator(redis: &Redis, times: &'static str) -> (Coordinator, Asking, TempDir) {
     let data = tempfile::tempdir().unwrap();
-    let setting = Setting { times, store: Some(redis.url()), data: data.path().to_owned() };
+    let setting =
+        Setting { times, store: Some(redis.url()), data: data.path().to_owned(), sections: String::new() };
     let coordinator = Coordinator::start_as(&setting);
     let asking = Asking::connect(&coordinator.address);
     (coordinator, asking, data)

@@ -22,7 +22,12 @@ const STEP: &str = "20ms";
 
 fn coordinator(times: &'static str) -> (Coordinator, Asking, TempDir) {
     let data = tempfile::tempdir().unwrap();
-    let coordinator = Coordinator::start_as(&Setting { times, store: None, data: data.path().to_owned() });
+    let coordinator = Coordinator::start_as(&Setting {
+        times,
+        store: None,
+        data: data.path().to_owned(),
+        sections: String::new(),
+    });
     let asking = Asking::connect(&coordinator.address);
     (coordinator, asking, data)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use likeness_faces::config::{FacesConfig, FacesError};
 use likeness_hub::{ModelSource, SourceError};
 use likeness_shared::client::{ClientConfig, ClientError};
 use likeness_shared::ids::WorkerId;
@@ -13,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{DeviceError, Devices, kernel_cache};
 use crate::engine::{ActivationCheckpointing, EngineOptions};
-use crate::faces::{FacesConfig, FacesError};
 use crate::simulated::{SimulatedConfig, SimulatedConfigError};
 
 /// Everything that a worker can be told.
@@ -266,7 +266,7 @@ impl WorkerConfig {
 mod tests {
     use super::*;
     use crate::device::DeviceChoice;
-    use crate::faces::Channels;
+    use likeness_faces::config::Channels;
 
     fn read(text: &str) -> Result<WorkerConfig, ConfigError> {
         let folder = tempfile::tempdir().unwrap();

@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use likeness_diffusion::model_folder::ModelFolder;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
+use likeness_faces::check::PhotoChecker;
 use tokio::sync::mpsc;
 
 pub use choice::{DeviceChoice, DeviceError};
@@ -112,6 +113,8 @@ pub struct ModelFolders {
     pub checkpointing: ActivationCheckpointing,
     /// The digests that models must have, by name.
     pub digests: BTreeMap<String, String>,
+    /// Judges the photos of inversions; `None` = nobody does.
+    pub photo_checker: Option<PhotoChecker>,
 }
 
 impl DeviceProgram for ModelFolders {
@@ -151,7 +154,9 @@ impl DeviceProgram for ModelFolders {
             .iter()
             .map(|model| ModelInventory { name: model.name.clone(), digest: model.digest.clone() })
             .collect();
-        let studio = Studio::new(models).with_checkpointing(self.checkpointing);
+        let studio = Studio::new(models)
+            .with_checkpointing(self.checkpointing)
+            .with_photo_checker(self.photo_checker.clone());
         Ok((if let Some(number) = card { studio.on_card(number) } else { studio }, inventory))
     }
 }

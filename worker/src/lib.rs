@@ -3,7 +3,7 @@
 //! [`inversion`] and [`generation`] are the method, on a loaded model and without any networking. [`engine`] gives
 //! the device's time to live tasks, [`device`] is the thread on which it does ([`simulated`] is a stand-in for it), `session` the one connection to the
 //! coordinator, and [`Worker`] all of it together. Each knows those before it and none after. [`crew`] starts a process of them
-//! for each of several devices; [`faces`] is which networks look at photos, [`score`] how like a person
+//! for each of several devices; [`score`] is how like a person
 //! and a prompt pictures are; [`hardware`] and [`launches`] say what a device is and does.
 
 pub mod config;
@@ -11,7 +11,6 @@ pub mod crew;
 pub mod device;
 pub mod engine;
 mod error;
-pub mod faces;
 pub mod generation;
 pub mod hardware;
 pub mod inversion;

@@ -1,5 +1,7 @@
 //! The worker as one thing to run: configuration in, a drained exit out.
 
+use likeness_faces::check::{CheckLimits, PhotoChecker};
+use likeness_faces::config::FacesConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, WorkerConfig};
@@ -50,6 +52,20 @@ fn start_device(config: &WorkerConfig) -> Result<DeviceHandle, WorkerError> {
         models: config.models_default_first(),
         digests: config.digests(),
         checkpointing: config.activation_checkpointing,
+        photo_checker: photo_checker(&config.faces)?,
     };
     Ok(DeviceHandle::start(folders, config.engine_options())?)
+}
+
+/// Who judges photos; nobody where a network for it is not configured. Portraits get their size from each task's model.
+fn photo_checker(faces: &FacesConfig) -> Result<Option<PhotoChecker>, ConfigError> {
+    if !faces.can_check_photos() {
+        tracing::info!(
+            "photos are not searched for faces: faces.detector and faces.recogniser are not configured"
+        );
+        return Ok(None);
+    }
+    let checker = faces.photo_checker(CheckLimits::default().portrait_side)?;
+    tracing::info!("photos are searched for faces, and those that cannot be learned from are dropped");
+    Ok(Some(checker))
 }

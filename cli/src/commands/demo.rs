@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use likeness_faces::config::FacesConfig;
 use likeness_shared::client::Client;
 
 use crate::arguments::whole_number;
@@ -59,6 +60,7 @@ pub(crate) async fn run(options: &DemoArguments, voice: Voice) -> anyhow::Result
         listen: ([127, 0, 0, 1], 0).into(),
         models: Vec::new(),
         slots: 1,
+        faces: FacesConfig::default(),
     })
     .await?;
     let client = Client::connect(&fleet.address().to_string()).await?;

@@ -2,11 +2,12 @@
 //! the store (one file), the device (this machine) and the artifact folder differ from a cluster.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use likeness_coordinator::{Coordinator, CoordinatorConfig, Running};
+use likeness_faces::config::FacesConfig;
 use likeness_worker::{Worker, WorkerConfig, WorkerError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ pub(crate) struct FleetOptions {
     pub(crate) models: Vec<(String, PathBuf)>,
     /// Tasks that the worker takes at once.
     pub(crate) slots: u32,
+    /// Networks that judge photos, here and there.
+    pub(crate) faces: FacesConfig,
 }
 
 /// A running fleet.
@@ -45,8 +48,14 @@ impl Fleet {
         } else {
             options.models
         };
-        let coordinator = Coordinator::start(coordinator_config(data, options.listen)).await?;
-        let config = worker_config(coordinator.address(), models, options.slots);
+        let config = CoordinatorConfig {
+            listen: options.listen,
+            faces: options.faces.clone(),
+            ..CoordinatorConfig::default()
+        };
+        let coordinator = Coordinator::start(config.with_data_folder(data)).await?;
+        let faces = options.faces;
+        let config = WorkerConfig { faces, ..worker_config(coordinator.address(), models, options.slots) };
         let stop_worker = CancellationToken::new();
         let mut worker = JoinSet::new();
         worker.spawn(Worker::run(config, stop_worker.clone()));
@@ -82,10 +91,6 @@ impl Fleet {
             tracing::warn!("calls were still open and have been cut");
         }
     }
-}
-
-fn coordinator_config(data: &Path, listen: SocketAddr) -> CoordinatorConfig {
-    CoordinatorConfig { listen, ..CoordinatorConfig::default() }.with_data_folder(data)
 }
 
 fn worker_config(coordinator: SocketAddr, models: Vec<(String, PathBuf)>, slots: u32) -> WorkerConfig {

@@ -169,7 +169,8 @@ pub(crate) async fn run(options: &GenerateArguments, global: &Global, voice: Voi
         print(&[], &task, voice)?;
         return Ok(Exit::Ok);
     }
-    let task = watch::until_interrupted(&client, invert::task_id(&task)?, "pictures", None, voice).await?;
+    let task =
+        watch::until_interrupted(&client, invert::task_id(&task)?, "pictures", (&[], None), voice).await?;
     let exit = watch::outcome(&task, voice)?;
     for (picture, path) in pictures_of(&task).iter().zip(&targets) {
         whole_file::write(path, &download(&client, &picture.artifact_digest).await?)?;

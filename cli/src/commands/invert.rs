@@ -22,7 +22,7 @@ use crate::commands::refinements::Refinements;
 use crate::commands::{person_files, photos, timing, watch};
 use crate::exit::Exit;
 use crate::output::Voice;
-use crate::views::TaskView;
+use crate::views::{InversionResultView, TaskView};
 
 /// What the caller of `--consent` states. Its digest travels with the task and stays in the record.
 pub(crate) const CONSENT_TEXT: &str = "The person shown in these photos has agreed that a model of their face is \
@@ -99,6 +99,10 @@ pub(crate) struct InvertArguments {
     /// The text that stands for the person in prompts [default: sks].
     #[arg(long, value_name = "TEXT")]
     placeholder: Option<String>,
+    /// Photos that must be left where a worker drops those that cannot be learned from; as many as there are = none may be dropped
+    /// [default: the worker's, 3].
+    #[arg(long, allow_hyphen_values = true, value_parser = |text: &str| whole_number(text, 3, 64), value_name = "N")]
+    min_photos: Option<u32>,
     /// Keep pictures of the person as he is known so far in this folder, while it is learned.
     #[arg(long, value_name = "DIR", conflicts_with = "no_wait")]
     previews: Option<PathBuf>,
@@ -159,7 +163,8 @@ pub(crate) async fn run(options: &InvertArguments, global: &Global, voice: Voice
         print(&task, voice)?;
         return Ok(Exit::Ok);
     }
-    let task = watch::until_interrupted(&client, task_id(&task)?, &options.name, previews, voice).await?;
+    let onlookers = (options.photos.as_slice(), previews);
+    let task = watch::until_interrupted(&client, task_id(&task)?, &options.name, onlookers, voice).await?;
     let exit = watch::outcome(&task, voice)?;
     print(&task, voice)?;
     voice.say(format_args!(
@@ -246,6 +251,7 @@ impl InvertArguments {
             },
             seed: self.seed,
             consent: Some(consent(&self.consent_version)),
+            min_photos: self.min_photos,
             preview_every: self.preview_every.or(self.previews.is_some().then_some(PREVIEW_EVERY)),
             ..InversionSpec::default()
         };
@@ -273,6 +279,10 @@ async fn start_of(options: &InvertArguments, client: &Client) -> anyhow::Result<
     Ok(Start { kind: Some(kind) })
 }
 
+fn photos_used(result: Option<&InversionResultView>) -> String {
+    result.and_then(|result| result.photos_used).map_or_else(String::new, |photos| photos.to_string())
+}
+
 fn print(task: &Task, voice: Voice) -> anyhow::Result<()> {
     let person = match &task.outcome {
         Some(task::Outcome::InversionResult(result)) => Some(result.person_id.clone()),
@@ -285,6 +295,7 @@ fn print(task: &Task, voice: Voice) -> anyhow::Result<()> {
         ("state", learned.task.state.clone()),
         ("person", learned.task.subject.clone()),
         ("person id", person.unwrap_or_default()),
+        ("photos", photos_used(result)),
         ("final loss", result.map_or_else(String::new, |result| format!("{:.4}", result.final_loss))),
         ("norm ratio", result.map_or_else(String::new, |result| format!("{:.3}", result.norm_ratio))),
     ];

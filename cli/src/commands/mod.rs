@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod devices;
+mod face_networks;
 pub(crate) mod fleet;
 pub(crate) mod generate;
 pub(crate) mod interrupt;
@@ -38,7 +39,7 @@ pub(crate) fn run(arguments: Arguments, started: Instant) -> anyhow::Result<Exit
     match arguments.command {
         Command::Completions(options) => completions::run(&options),
         Command::Devices(_) => devices::run(voice),
-        Command::Photos(command) => photos::run(&command, voice),
+        Command::Photos(command) => wait_for(photos::run(&command, global, voice)),
         Command::Parity(options) => parity::run(&options, voice),
         Command::Bench(options) => bench::run(&options, started, voice),
         Command::Generate(options) if options.is_local() => local_generation::run(&options, voice),

@@ -1,6 +1,8 @@
 //! Photos from the command line: read, checked as far as a client can, and uploaded; `likeness photos` looks at faces too.
 
+mod by_server;
 mod check;
+pub(crate) mod dropped;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use clap::Subcommand;
 use likeness_shared::client::Client;
 use likeness_shared::limits::MAX_ARTIFACT_BYTES;
 
+use crate::arguments::Global;
 use crate::exit::{CliError, Exit};
 use crate::output::Voice;
 use crate::progress::{Meter, Standing};
@@ -22,9 +25,9 @@ pub(crate) enum PhotosCommand {
 }
 
 /// Runs `photos`.
-pub(crate) fn run(command: &PhotosCommand, voice: Voice) -> anyhow::Result<Exit> {
+pub(crate) async fn run(command: &PhotosCommand, global: &Global, voice: Voice) -> anyhow::Result<Exit> {
     match command {
-        PhotosCommand::Check(options) => check::run(options, voice),
+        PhotosCommand::Check(options) => check::run(options, global, voice).await,
     }
 }
 

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use likeness_coordinator::DEFAULT_PORT;
+use likeness_faces::config::FacesConfig;
 use serde::Serialize;
 
 use crate::arguments::whole_number;
+use crate::commands::face_networks::FaceNetworks;
 use crate::commands::fleet::{Fleet, FleetOptions};
 use crate::commands::interrupt::interrupted;
 use crate::commands::models::{self, CacheArguments};
@@ -20,7 +22,9 @@ Examples:
   likeness up --data ./fleet --listen 127.0.0.1:7879
   likeness up --model sd21=/models/stable-diffusion-2-1-base
   likeness up --model sd21=stabilityai/stable-diffusion-2-1-base
+  likeness up --detector yunet.onnx --recogniser sface.onnx
 
+With networks for faces, photos that nobody can be learned from are dropped, and `likeness photos check --by-server` says which.
 Ctrl-C or SIGTERM stops it: running work is checkpointed and goes on at the next start with the same --data.";
 
 /// Options of `up`.
@@ -39,6 +43,8 @@ pub(crate) struct UpArguments {
     models: Vec<(String, String)>,
     #[command(flatten)]
     cache: CacheArguments,
+    #[command(flatten)]
+    faces: FaceNetworks,
     /// Most tasks that may be live at once; the engine takes fewer where they fill its passes.
     #[arg(long, default_value_t = 8, allow_hyphen_values = true, value_parser = |text: &str| whole_number(text, 1, 64), value_name = "N")]
     slots: u32,
@@ -62,6 +68,7 @@ pub(crate) async fn run(options: &UpArguments, voice: Voice) -> anyhow::Result<E
         listen: options.listen,
         models,
         slots: options.slots,
+        faces: options.faces.over(FacesConfig::default()),
     })
     .await?;
     let address = format!("http://{}", fleet.address());

@@ -1,5 +1,7 @@
 //! Following a task to its end, over broken connections and restarts of the coordinator.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use likeness_shared::client::Client;
 use likeness_shared::ids::TaskId;
@@ -7,6 +9,7 @@ use likeness_shared::proto::{Task, TaskState, task};
 use likeness_shared::watch::is_terminal;
 
 use crate::commands::interrupt::interrupted;
+use crate::commands::photos::dropped::{self, Dropped};
 use crate::commands::previews::Previews;
 use crate::exit::{CliError, Exit};
 use crate::output::Voice;
@@ -28,19 +31,22 @@ pub(crate) async fn follow(
     last.context("the server ended the watch without a word about the task")
 }
 
-/// Follows a task with a meter on stderr; keeps its previews where they are wanted.
+/// Follows a task with a meter on stderr; keeps its previews where they are wanted, and says which of its photos (these files) are not
+/// learned from.
 pub(crate) async fn with_meter(
     client: &Client,
     id: TaskId,
     label: &str,
-    mut previews: Option<Previews>,
+    (photos, mut previews): (&[PathBuf], Option<Previews>),
     voice: Voice,
 ) -> anyhow::Result<Task> {
     let mut meter = Meter::new(voice, label);
+    let mut dropped = Dropped::new(photos);
     let ended = follow(client, id, async |task| {
         if let Some(previews) = &mut previews {
             previews.keep(client, task, voice).await;
         }
+        dropped.tell(task, voice);
         if !is_terminal(task.state()) {
             meter.show(views::standing(task));
         }
@@ -56,11 +62,11 @@ pub(crate) async fn until_interrupted(
     client: &Client,
     id: TaskId,
     label: &str,
-    previews: Option<Previews>,
+    (photos, previews): (&[PathBuf], Option<Previews>),
     voice: Voice,
 ) -> anyhow::Result<Task> {
     tokio::select! {
-        ended = with_meter(client, id, label, previews, voice) => ended,
+        ended = with_meter(client, id, label, (photos, previews), voice) => ended,
         () = interrupted() => {
             let message = format!(
                 "interrupted; the task goes on: `likeness task watch {id}` follows it, `likeness task cancel {id}` stops it"
@@ -80,6 +86,13 @@ pub(crate) fn outcome(task: &Task, voice: Voice) -> anyhow::Result<Exit> {
             return Ok(Exit::Ok);
         }
         (_, Some(task::Outcome::Failure(failure))) => {
+            // the failure names every photo, which has been told before
+            if let Some(refused) = dropped::report(task).and_then(|report| report.refused.as_ref())
+                && refused.code == failure.code
+            {
+                let text = format!("task {} failed: {} ({})", task.id, refused.sentence, refused.code);
+                return Err(CliError::new(Exit::TaskFailed, format!("{text}; {}", refused.hint)).into());
+            }
             format!("task {} failed: {} ({})", task.id, failure.message, failure.code)
         }
         (state, _) => format!("task {} was {}", task.id, views::state_name(state)),

@@ -8,6 +8,7 @@ mod importing;
 mod listing;
 mod operations;
 mod people;
+mod photos;
 mod series;
 mod session;
 mod settling;
@@ -24,6 +25,7 @@ use likeness_shared::proto::DESCRIPTORS;
 use likeness_shared::proto::artifacts_server::ArtifactsServer;
 use likeness_shared::proto::operations_server::OperationsServer;
 use likeness_shared::proto::people_server::PeopleServer;
+use likeness_shared::proto::photos_server::PhotosServer;
 use likeness_shared::proto::tasks_server::TasksServer;
 use likeness_shared::proto::worker_sessions_server::WorkerSessionsServer;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::artifact_store::ArtifactStore;
 use crate::config::CoordinatorConfig;
+use crate::photo_checks::PhotoChecks;
 use crate::scheduler::Roster;
 use crate::scrubber::Scrubber;
 use crate::store::{StoreError, TaskStore};
@@ -51,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) scrubber: Arc<Scrubber>,
     /// Where the points of tasks and workers are.
     pub(crate) series: TaskSeries,
+    /// Judges photos; `None` where there are no networks for it.
+    pub(crate) photo_checks: Option<Arc<PhotoChecks>>,
     /// Work that outlives one call; awaited at shutdown.
     pub(crate) background: TaskTracker,
     /// Cancelled when the coordinator goes away.
@@ -84,6 +89,9 @@ pub(crate) async fn routes(shared: &Shared) -> Result<(Routes, HealthReporter), 
     let people = PeopleServer::new(people::PeopleService::new(shared.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let photos = PhotosServer::new(photos::PhotosService::new(shared.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let artifacts = ArtifactsServer::new(artifacts::ArtifactsService::new(shared.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -96,6 +104,7 @@ pub(crate) async fn routes(shared: &Shared) -> Result<(Routes, HealthReporter), 
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<TasksServer<tasks::TasksService>>().await;
     reporter.set_serving::<PeopleServer<people::PeopleService>>().await;
+    reporter.set_serving::<PhotosServer<photos::PhotosService>>().await;
     reporter.set_serving::<ArtifactsServer<artifacts::ArtifactsService>>().await;
     reporter.set_serving::<WorkerSessionsServer<worker_sessions::WorkerSessionsService>>().await;
     reporter.set_serving::<OperationsServer<operations::OperationsService>>().await;
@@ -105,6 +114,7 @@ pub(crate) async fn routes(shared: &Shared) -> Result<(Routes, HealthReporter), 
         .build_v1()?;
     let routes = Routes::new(tasks)
         .add_service(people)
+        .add_service(photos)
         .add_service(artifacts)
         .add_service(sessions)
         .add_service(operations)

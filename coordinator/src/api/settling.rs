@@ -47,6 +47,7 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
     let mut person = None;
     let mut checkpoint = Bytes::new();
     let mut artifacts = Vec::new();
+    let mut photos = None;
     let end = match request.outcome {
         None => {
             checks.refuse("outcome", "is missing: say how the attempt ended");
@@ -54,6 +55,7 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
         }
         Some(WireOutcome::Inversion(inversion)) => {
             person = learned(&inversion, &mut checks);
+            photos = inversion.photos;
             artifacts.extend(person.as_ref().map(|person| person.artifact));
             Some(AttemptEnd::Succeeded(Outcome::Inversion(InversionResult {
                 person_id: String::new(),
@@ -63,6 +65,7 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
                 norm_ratio: inversion.norm_ratio,
                 steps: inversion.steps,
                 kept_step: inversion.kept_step,
+                photos_used: inversion.photos_used,
             })))
         }
         Some(WireOutcome::Generation(result)) => {
@@ -72,6 +75,7 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
         Some(WireOutcome::Failed(failed)) => {
             require_code("outcome.failed.code", &failed.code, &mut checks);
             let message = cut(failed.message);
+            photos = failed.photos;
             Some(AttemptEnd::Failed { code: failed.code, message, retryable: failed.retryable })
         }
         Some(WireOutcome::Cancelled(_)) => Some(AttemptEnd::Cancelled),
@@ -99,6 +103,7 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
         fence: Fence(request.fence),
         digest,
         end: wire::checked(end)?,
+        photos,
         device_time_us: wire::to_microseconds(request.device_time),
     };
     Ok((Settlement { task: wire::checked(task)?, attempt, person, checkpoint }, artifacts))

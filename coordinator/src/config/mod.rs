@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use likeness_faces::config::FacesConfig;
 use likeness_shared::limits::{MAX_ARTIFACT_BYTES, MAX_CHUNK_BYTES};
 use likeness_shared::telemetry::LogConfig;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,11 @@ pub struct CoordinatorConfig {
     pub uploads: UploadConfig,
     /// Connections.
     pub connections: ConnectionConfig,
+    /// Networks that find and know faces, to judge photos before they are submitted; the same as the workers'. Without them
+    /// `Photos.CheckPhotos` is refused.
+    pub faces: FacesConfig,
+    /// Limits of that.
+    pub photo_checks: PhotoChecksConfig,
     /// Logs of the `likeness-coordinator` binary.
     pub log: LogConfig,
 }
@@ -92,6 +98,25 @@ pub struct UploadConfig {
     pub piece_timeout: Duration,
 }
 
+/// Limits of judging photos. It takes a tenth of a second of every core for a photo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PhotoChecksConfig {
+    /// Photos that are looked at side by side.
+    pub at_once: usize,
+    /// Requests that may wait for their turn; the next one is sent away with a time to come back.
+    pub waiting: usize,
+    /// For all photos of a request, waiting included.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
+impl Default for PhotoChecksConfig {
+    fn default() -> Self {
+        Self { at_once: 1, waiting: 16, timeout: Duration::from_secs(25) }
+    }
+}
+
 /// Limits of connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -127,6 +152,8 @@ impl Default for CoordinatorConfig {
             fairness: FairPolicy::default(),
             uploads: UploadConfig::default(),
             connections: ConnectionConfig::default(),
+            faces: FacesConfig::default(),
+            photo_checks: PhotoChecksConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -178,6 +205,9 @@ pub enum ConfigError {
         /// What is wrong with it and what would be right.
         problem: String,
     },
+    /// The networks for faces, by option.
+    #[error("configuration: {0}")]
+    Faces(String),
     /// The file cannot be read.
     #[error("configuration file {}: {reason}", .path.display())]
     File {
@@ -231,6 +261,7 @@ impl CoordinatorConfig {
             ("retention.unfinished_uploads", self.retention.unfinished_uploads),
             ("retention.sweep_interval", self.retention.sweep_interval),
             ("uploads.piece_timeout", self.uploads.piece_timeout),
+            ("photo_checks.timeout", self.photo_checks.timeout),
             ("connections.keepalive_interval", self.connections.keepalive_interval),
             ("connections.keepalive_timeout", self.connections.keepalive_timeout),
             ("connections.call_timeout", self.connections.call_timeout),
@@ -266,6 +297,16 @@ impl CoordinatorConfig {
             return refuse(option, problem);
         }
         self.redis.validate()?;
+        self.faces.validate().map_err(|error| ConfigError::Faces(error.to_string()))?;
+        if !(1..=64).contains(&self.photo_checks.at_once) {
+            return refuse("photo_checks.at_once", format!("is {}: give 1 to 64", self.photo_checks.at_once));
+        }
+        if self.photo_checks.waiting > 4096 {
+            return refuse(
+                "photo_checks.waiting",
+                format!("is {}: give 0 to 4096", self.photo_checks.waiting),
+            );
+        }
         if self.connections.max_concurrent_streams == 0 {
             return refuse("connections.max_concurrent_streams", "must be at least 1".to_owned());
         }
@@ -293,6 +334,23 @@ mod tests {
         std::fs::write(&path, "lease_tttl = \"6s\"\n").unwrap();
         let error = CoordinatorConfig::load(Some(&path)).unwrap_err().to_string();
         assert!(error.contains("lease_tttl") && error.contains("coordinator.toml"), "{error}");
+    }
+
+    #[test]
+    fn networks_for_faces_are_a_section_whose_mistakes_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("coordinator.toml");
+        let text = "[faces]\ndetector = \"/no/yunet.onnx\"\n[faces.recogniser]\nfile = \"/no/sface.onnx\"\n\
+                    [photo_checks]\nat_once = 2\ntimeout = \"5s\"\n";
+        std::fs::write(&path, text).unwrap();
+        let mut read = CoordinatorConfig::load(Some(&path)).unwrap();
+        assert_eq!((read.photo_checks.at_once, read.photo_checks.timeout), (2, Duration::from_secs(5)));
+        let said = read.validate().unwrap_err().to_string();
+        assert!(said.contains("faces.") && said.contains("there is no file /no/"), "{said}");
+        read.faces = FacesConfig::default();
+        assert_eq!(read.validate(), Ok(()));
+        read.photo_checks.at_once = 0;
+        assert!(read.validate().unwrap_err().to_string().contains("photo_checks.at_once is 0"));
     }
 
     #[test]

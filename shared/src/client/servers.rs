@@ -13,6 +13,7 @@ use crate::limits::MAX_MESSAGE_BYTES;
 use crate::proto::artifacts_client::ArtifactsClient;
 use crate::proto::operations_client::OperationsClient;
 use crate::proto::people_client::PeopleClient;
+use crate::proto::photos_client::PhotosClient;
 use crate::proto::tasks_client::TasksClient;
 use crate::proto::worker_sessions_client::WorkerSessionsClient;
 
@@ -36,6 +37,12 @@ impl Lane {
 
     pub(crate) fn people(&self) -> PeopleClient<Channel> {
         PeopleClient::new(self.calls.clone())
+    }
+
+    pub(crate) fn photos(&self) -> PhotosClient<Channel> {
+        PhotosClient::new(self.calls.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     pub(crate) fn operations(&self) -> OperationsClient<Channel> {

@@ -53,6 +53,10 @@ pub fn fill_inversion(spec: Option<InversionSpec>, checks: &mut Checks) -> Inver
     if let Some(every) = spec.preview_every {
         checks.whole("spec.preview_every", every, 1..=MAX_INVERSION_STEPS);
     }
+    if let Some(least) = spec.min_photos {
+        let few = MIN_PHOTOS as u32;
+        checks.whole("spec.min_photos", least, few..=photos.max(few));
+    }
     fill_refinements(&mut spec, checks);
     check_consent(spec.consent.as_ref(), checks);
     spec

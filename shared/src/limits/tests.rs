@@ -34,7 +34,7 @@ fn an_inversion_gets_the_documented_defaults() {
     assert_eq!(spec.flip, Some(true));
     assert_eq!(spec.timesteps, "stratified");
     assert_eq!((spec.min_snr_gamma, spec.early_stop, spec.keep_best), (None, None, None));
-    assert_eq!(spec.background_weight, None);
+    assert_eq!((spec.background_weight, spec.min_photos), (None, None));
     let Some(start::Kind::Face(face)) = spec.start.and_then(|start| start.kind) else { panic!("not a face") };
     assert_eq!(face.phrase, "human face");
     let kind = spec.parameterisation.and_then(|given| given.kind);
@@ -90,6 +90,17 @@ fn what_is_asked_for_beyond_the_paper_is_checked_field_by_field() {
             "spec.background_weight",
         ]
     );
+}
+
+#[test]
+fn no_more_photos_can_be_needed_than_there_are() {
+    let refused = |min_photos| {
+        let mut checks = Checks::new();
+        fill_inversion(Some(InversionSpec { min_photos: Some(min_photos), ..inversion() }), &mut checks);
+        fields(checks)
+    };
+    assert_eq!([3, 5].map(refused), [Vec::<String>::new(), Vec::new()]);
+    assert_eq!([2, 6].map(refused), [vec!["spec.min_photos"], vec!["spec.min_photos"]]);
 }
 
 #[test]

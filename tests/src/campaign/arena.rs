@@ -50,7 +50,8 @@ impl CoordinatorPlace {
     fn start(redis: &Redis, data: &TempDir) -> Self {
         let to_store = Proxy::start(&redis.address());
         let store = Some(format!("redis://{}/0", to_store.address()));
-        let setting = Setting { times: SHORT_TIMES, store, data: data.path().to_owned() };
+        let setting =
+            Setting { times: SHORT_TIMES, store, data: data.path().to_owned(), sections: String::new() };
         let coordinator = Coordinator::start_as(&setting);
         Self { address: coordinator.address.clone(), running: Some(coordinator), setting, to_store }
     }

@@ -3,11 +3,12 @@
 //! [`intake`] turns an uploaded file into plain upright RGB pixels in sRGB, or into a refusal that its
 //! sender understands. Nothing but pixels leaves it: no position, date, camera or thumbnail. [`detect`] finds the
 //! faces of a picture, [`align`] brings a face to where recognisers expect it, [`recognise`] says as a direction who it
-//! is. The networks are ONNX files that the caller names; none comes with the crate. This crate knows no queue, and nothing of
-//! the model that draws.
+//! is. The networks are ONNX files that the caller names ([`config`] is how an operator does); none comes with the crate. [`check`] judges photos, [`portrait`] cuts the head out, and
+//! [`report`] says it all in the words of the protocol. This crate knows no queue, and nothing of the model that draws.
 
 pub mod align;
 pub mod check;
+pub mod config;
 pub mod detect;
 mod error;
 mod face;
@@ -15,6 +16,7 @@ pub mod intake;
 mod network;
 pub mod portrait;
 pub mod recognise;
+pub mod report;
 
 pub use error::{FaceError, NetworkRole};
 pub use face::{Bounds, Face, FivePoints, Point};

@@ -9,6 +9,26 @@ use crate::error::FaceError;
 use crate::face::{FivePoints, Point};
 use crate::intake::RgbPixels;
 
+/// The square that a head would have if its picture had no edges.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Head {
+    /// Its centre.
+    pub centre: Point,
+    /// Its sides, in pixels.
+    pub side: f32,
+}
+
+impl Head {
+    /// Of the head with these five points.
+    pub fn of(points: &FivePoints) -> Self {
+        let eyes = points.left_eye.middle(points.right_eye);
+        let mouth = points.left_mouth.middle(points.right_mouth);
+        let (between_eyes, to_mouth) = (points.right_eye.minus(points.left_eye), mouth.minus(eyes));
+        let side = (between_eyes.length() * 4.0).max(to_mouth.length() * 3.6);
+        Self { centre: Point::new(eyes.x + to_mouth.x * 0.1, eyes.y + to_mouth.y * 0.1), side }
+    }
+}
+
 /// A square of whole pixels within a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Square {
@@ -23,12 +43,8 @@ pub struct Square {
 impl Square {
     /// The square around the head with these five points, in a picture of `width` x `height` pixels (at least 1 each).
     pub fn around(points: &FivePoints, (width, height): (u32, u32)) -> Self {
-        let eyes = points.left_eye.middle(points.right_eye);
-        let mouth = points.left_mouth.middle(points.right_mouth);
-        let (between_eyes, to_mouth) = (points.right_eye.minus(points.left_eye), mouth.minus(eyes));
-        let wanted = (between_eyes.length() * 4.0).max(to_mouth.length() * 3.6);
+        let Head { centre, side: wanted } = Head::of(points);
         let side = (wanted.round() as u32).clamp(1, width.min(height).max(1));
-        let centre = Point::new(eyes.x + to_mouth.x * 0.1, eyes.y + to_mouth.y * 0.1);
         let start = |centre: f32, length: u32| {
             ((centre - side as f32 / 2.0).round().max(0.0) as u32).min(length.saturating_sub(side))
         };
@@ -66,6 +82,11 @@ impl Portrait {
             )
         });
         Ok(Self { pixels, square, points })
+    }
+
+    /// The head, in pixels of the portrait; larger than it, or not in its middle, where the photo ends too early.
+    pub fn head(&self) -> Head {
+        Head::of(&self.points)
     }
 
     /// Whether pixels had to be invented because the head has fewer than the portrait.

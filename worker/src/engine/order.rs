@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_shared::ids::{Fence, TaskId};
-use likeness_shared::proto::{GenerationSpec, InversionSpec, Progress};
+use likeness_shared::proto::{GenerationSpec, InversionSpec, PhotoReport, Progress};
 
 /// One lease of one task: the engine knows an attempt by both, never by the task alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -177,6 +177,10 @@ pub struct LearnedPerson {
     pub steps: u32,
     /// The iteration whose vectors these are, where the best were kept.
     pub kept_step: Option<u32>,
+    /// Photos that it was learned from; 0 = not known.
+    pub photos_used: u32,
+    /// What was found of all that were given, where they were searched for faces.
+    pub photos: Option<Box<PhotoReport>>,
 }
 
 /// A finished generation.
@@ -213,7 +217,7 @@ pub enum Blame {
 }
 
 /// Why an attempt failed: a stable code, a sentence that says what to do, and who is to blame.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Fault {
     /// Stable code, such as "corrupt" or "nan_loss".
@@ -222,6 +226,8 @@ pub struct Fault {
     pub message: String,
     /// Who is to blame.
     pub blame: Blame,
+    /// What was found of the task's photos, where they are the reason.
+    pub photos: Option<Box<PhotoReport>>,
 }
 
 impl Fault {
@@ -241,6 +247,12 @@ impl Fault {
     }
 
     fn new(code: &str, message: impl fmt::Display, blame: Blame) -> Self {
-        Self { code: code.to_owned(), message: message.to_string(), blame }
+        Self { code: code.to_owned(), message: message.to_string(), blame, photos: None }
+    }
+
+    /// The same, with what was found of the task's photos.
+    #[must_use]
+    pub fn about(self, photos: Box<PhotoReport>) -> Self {
+        Self { photos: Some(photos), ..self }
     }
 }

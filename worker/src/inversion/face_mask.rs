@@ -1,7 +1,7 @@
 //! What each latent pixel counts in the loss where the face matters more than what is around it.
 //!
-//! The face is an ellipse in fractions of the picture's sides. Where nothing is known of a photo's face it is the centred
-//! one of an FFHQ-style crop, in which the eyes lie a little above the middle, a quarter of the side apart, and the
+//! The face is an ellipse in fractions of the picture's sides. Where a detector has found the face, it lies in the square that
+//! FFHQ cuts around a head as it does in the middle of a picture; where nothing is known of it, the picture is such a square, in which the eyes lie a little above the middle, a quarter of the side apart, and the
 //! mouth at three quarters of the height: half-axes of 0.33 across and 0.45 down hold face, ears and most of the hair.
 
 /// Points per latent pixel and side at which the ellipse is looked up, so that its edge is not a staircase.
@@ -23,6 +23,17 @@ impl Default for FaceEllipse {
 }
 
 impl FaceEllipse {
+    /// The face of a head whose FFHQ-style square has this centre (x, y) and these sides, in fractions of the picture's sides. The
+    /// centred one where the sides are none.
+    #[must_use]
+    pub fn of_head(centre: (f64, f64), side: f64) -> Self {
+        let centred = Self::default();
+        if !(side.is_finite() && side > 0.0 && centre.0.is_finite() && centre.1.is_finite()) {
+            return centred;
+        }
+        Self { centre, half_axes: (centred.half_axes.0 * side, centred.half_axes.1 * side) }
+    }
+
     /// The same face in the mirror image.
     #[must_use]
     pub fn mirrored(self) -> Self {
@@ -77,6 +88,16 @@ mod tests {
         }
         let centred = FaceEllipse::default();
         assert_eq!(centred.mirrored(), centred);
+    }
+
+    #[test]
+    fn a_head_that_fills_the_picture_has_the_centred_ellipse() {
+        let centred = FaceEllipse::default();
+        assert_eq!(FaceEllipse::of_head((0.5, 0.5), 1.0), centred);
+        let aside = FaceEllipse::of_head((0.25, 0.5), 0.5);
+        assert_eq!((aside.centre, aside.half_axes), ((0.25, 0.5), (0.165, 0.225)));
+        assert_eq!(FaceEllipse::of_head((0.2, 0.2), 0.0), centred);
+        assert_eq!(FaceEllipse::of_head((f64::NAN, 0.2), 1.0), centred);
     }
 
     #[test]

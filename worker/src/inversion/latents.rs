@@ -5,6 +5,7 @@ use burn::tensor::{FloatDType, Tensor};
 use likeness_diffusion::picture::{RgbPicture, from_rgb8};
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
+use super::face_mask::FaceEllipse;
 use crate::lanes::in_lanes;
 
 /// A photo that cannot be encoded.
@@ -71,9 +72,21 @@ pub struct PhotoLatents {
     upright: Moments,
     mirrored: Option<Moments>,
     shape: [usize; 3],
+    face: FaceEllipse,
 }
 
 impl PhotoLatents {
+    /// The same photo with its face here; without this it is where an FFHQ-style crop has it.
+    #[must_use]
+    pub fn with_face(self, face: FaceEllipse) -> Self {
+        Self { face, ..self }
+    }
+
+    /// Where the face is in the photo or in its mirror image.
+    pub fn face(&self, mirrored: bool) -> FaceEllipse {
+        if mirrored { self.face.mirrored() } else { self.face }
+    }
+
     /// `[C, h, w]`.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
@@ -148,7 +161,7 @@ pub fn encode_pass(
         let mirrored = photo.flip.then(|| moments(photo.index));
         let upright = moments(photo.index)?;
         let shape = latent_shape(model, photo.photo);
-        Ok(PhotoLatents { upright, mirrored: mirrored.transpose()?, shape })
+        Ok(PhotoLatents { upright, mirrored: mirrored.transpose()?, shape, face: FaceEllipse::default() })
     };
     photos.iter().zip(checked).map(latents).collect()
 }
@@ -194,7 +207,9 @@ mod tests {
     fn a_sample_is_the_scaled_mean_plus_deviation_times_noise() {
         let moments = Moments { mean: vec![1.0, -2.0], deviation: vec![0.5, 0.25] };
         assert_eq!(moments.sample(&[2.0, -4.0], 0.5), [1.0, -1.5]);
-        let photo = PhotoLatents { upright: moments.clone(), mirrored: None, shape: [2, 1, 1] };
+        let face = FaceEllipse { centre: (0.25, 0.5), ..FaceEllipse::default() };
+        let photo = PhotoLatents { upright: moments.clone(), mirrored: None, shape: [2, 1, 1], face };
         assert_eq!(photo.moments(true), &moments);
+        assert_eq!((photo.face(false), photo.face(true).centre), (face, (0.75, 0.5)));
     }
 }

@@ -10,7 +10,6 @@ use super::captions::encode_captions;
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::draws::{DrawBounds, Draws, RowDraw};
 use super::error::InversionError;
-use super::face_mask::FaceEllipse;
 use super::latents::{PhotoLatents, encode_photo};
 use super::optimiser::Optimiser;
 use super::options::InversionOptions;
@@ -97,7 +96,12 @@ impl<'m> Inversion<'m> {
         if let Some(found) = start.iter().map(Vec::len).find(|width| *width != expected) {
             return Err(InversionError::Width { found, expected });
         }
-        let binding = binding(&options, photos_digest, &start, model_digest)?;
+        // they make a difference to the loss alone, and there only where the background is weighed
+        let faces: Vec<_> = match options.refinements.background_weight {
+            Some(_) => photos.iter().map(|photo| photo.face(false)).collect(),
+            None => Vec::new(),
+        };
+        let binding = binding(&options, photos_digest, &faces, &start, model_digest)?;
         let state = begin(model, options.parameterisation, start)?;
         let optimiser = Optimiser::new(&options, &state);
         let numbers = state.direction.iter().map(Vec::len).sum();
@@ -339,21 +343,16 @@ impl<'m> Inversion<'m> {
         };
         for row in rows {
             batch.ids.push(self.captions[row.template].clone());
-            let moments = self.photos[row.photo].moments(row.mirrored);
+            let photo = &self.photos[row.photo];
+            let moments = photo.moments(row.mirrored);
             batch.latents.extend(moments.sample(&row.sample_eps, scaling_factor));
             batch.noise.extend_from_slice(&row.noise);
             if let Some(background) = self.options.refinements.background_weight {
-                batch.masks.extend(face(row).weights(height, width, background));
+                batch.masks.extend(photo.face(row.mirrored).weights(height, width, background));
             }
         }
         batch
     }
-}
-
-/// Where the face is in a row. No detector has looked at the photos here: every face is where a crop has it.
-fn face(row: &RowDraw) -> FaceEllipse {
-    let face = FaceEllipse::default();
-    if row.mirrored { face.mirrored() } else { face }
 }
 
 /// The parameters of the start; on a sphere, as long as the model's token vectors are on average.

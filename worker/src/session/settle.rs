@@ -106,6 +106,8 @@ async fn outcome(route: &Route, settlement: &Settlement, ending: &Ending) -> Res
                 norm_ratio,
                 steps,
                 kept_step,
+                photos_used,
+                photos,
             } = person;
             Outcome::Inversion(InversionSettlement {
                 artifact_digest: upload(client, file, "application/x-safetensors").await?,
@@ -116,6 +118,8 @@ async fn outcome(route: &Route, settlement: &Settlement, ending: &Ending) -> Res
                 norm_ratio: *norm_ratio,
                 steps: *steps,
                 kept_step: kept_step.unwrap_or(0),
+                photos_used: *photos_used,
+                photos: photos.clone(),
             })
         }
         Ending::Drawn(DrawnPictures { pictures, warnings }) => {
@@ -142,12 +146,12 @@ async fn upload(client: &Client, bytes: &Bytes, media_type: &str) -> Result<Stri
 
 /// A failure as the coordinator at the end of this route understands it.
 fn failed(route: &Route, settlement: &Settlement, fault: Fault) -> Outcome {
-    let Fault { code, message, blame } = fault;
+    let Fault { code, message, blame, photos } = fault;
     if blame == Blame::Worker && route.protocol >= KNOWS_INFRASTRUCTURE {
         let checkpoint = settlement.checkpoint.to_vec();
         return Outcome::Infrastructure(InfrastructureSettlement { code, message, checkpoint });
     }
-    Outcome::Failed(FailedSettlement { code, message, retryable: blame != Blame::Task })
+    Outcome::Failed(FailedSettlement { code, message, retryable: blame != Blame::Task, photos })
 }
 
 /// Whether a coordinator may take the same thing later.

@@ -51,5 +51,7 @@ pub(super) fn person(placeholder: &str, steps: u32, digest: [u8; 32]) -> Result<
         norm_ratio: 1.0,
         steps,
         kept_step: None,
+        photos_used: 0,
+        photos: None,
     })
 }

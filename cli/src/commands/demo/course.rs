@@ -92,7 +92,8 @@ impl Course<'_> {
         };
         let task = invert::submit(self.client, &self.global(), spec, None).await?;
         let task =
-            watch::with_meter(self.client, invert::task_id(&task)?, "learning", None, self.voice).await?;
+            watch::with_meter(self.client, invert::task_id(&task)?, "learning", (&[], None), self.voice)
+                .await?;
         watch::outcome(&task, self.voice)?;
         let Some(task::Outcome::InversionResult(result)) = task.outcome else {
             anyhow::bail!("the server's answer holds no learned person");
@@ -131,7 +132,8 @@ impl Course<'_> {
             ..GenerationSpec::default()
         };
         let task = generate::submit(self.client, &self.global(), spec, None).await?;
-        let task = watch::with_meter(self.client, invert::task_id(&task)?, name, None, self.voice).await?;
+        let task =
+            watch::with_meter(self.client, invert::task_id(&task)?, name, (&[], None), self.voice).await?;
         watch::outcome(&task, self.voice)?;
         let mut drawn = Vec::new();
         for picture in generate::pictures_of(&task) {

@@ -5,14 +5,19 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use image::RgbImage;
 use likeness_faces::check::{CheckedSet, PhotoChecker};
+use likeness_faces::config::FacesConfig;
 use likeness_faces::intake::{PhotoLimits, RgbPixels};
+use likeness_faces::report::photo_report;
+use likeness_shared::proto::PhotoReport;
 use likeness_worker::WorkerConfig;
-use likeness_worker::faces::{Channels, FacesConfig, RecogniserConfig};
 
+use super::by_server;
 use super::report::Report;
+use crate::arguments::Global;
+use crate::commands::face_networks::FaceNetworks;
 use crate::contact_sheet;
 use crate::exit::{CliError, Exit};
 use crate::output::Voice;
@@ -29,7 +34,8 @@ Exit codes: 0 every photo can be learned from; 1 some photo, or all of them toge
 
 Examples:
   likeness photos check ann/*.jpg --detector yunet.onnx --recogniser sface.onnx --contact-sheet ann.png
-  likeness photos check ann/*.jpg --config worker.toml -o json";
+  likeness photos check ann/*.jpg --config worker.toml -o json
+  likeness photos check ann/*.jpg --by-server";
 
 /// Portraits in a row of the contact sheet.
 const ROW: usize = 8;
@@ -41,21 +47,8 @@ pub(crate) struct CheckArguments {
     /// Photos of one person.
     #[arg(required = true, value_name = "PHOTO")]
     photos: Vec<PathBuf>,
-    /// An ONNX file that finds faces, of YuNet's form.
-    #[arg(long, env = "LIKENESS_FACE_DETECTOR", value_name = "FILE")]
-    detector: Option<PathBuf>,
-    /// An ONNX file that says who is who: 112 x 112 pixels in, an embedding out.
-    #[arg(long, env = "LIKENESS_FACE_RECOGNISER", value_name = "FILE")]
-    recogniser: Option<PathBuf>,
-    /// The order of colours that the recogniser takes.
-    #[arg(long, requires = "recogniser", value_enum, value_name = "ORDER")]
-    channels: Option<Order>,
-    /// What is taken from a pixel's value before the recogniser sees it.
-    #[arg(long, requires = "recogniser", value_name = "NUMBER")]
-    mean: Option<f32>,
-    /// What the rest is divided by.
-    #[arg(long, requires = "recogniser", value_name = "NUMBER")]
-    scale: Option<f32>,
+    #[command(flatten)]
+    networks: FaceNetworks,
     /// A worker's configuration, whose section [faces] says the same and more.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -65,21 +58,26 @@ pub(crate) struct CheckArguments {
     /// Draw the portraits into one PNG: those that can be learned from, then the others.
     #[arg(long, value_name = "FILE")]
     contact_sheet: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Order {
-    /// Red, green, blue.
-    Rgb,
-    /// Blue, green, red.
-    Bgr,
+    /// Upload the photos and let the server judge them, with the networks that are configured there.
+    #[arg(long, conflicts_with_all = ["config", "contact_sheet"])]
+    by_server: bool,
 }
 
 fn side(text: &str) -> Result<u32, String> {
     crate::arguments::whole_number(text, 8, 2048)
 }
 
-pub(crate) fn run(options: &CheckArguments, voice: Voice) -> anyhow::Result<Exit> {
+pub(crate) async fn run(options: &CheckArguments, global: &Global, voice: Voice) -> anyhow::Result<Exit> {
+    let report = match options.by_server {
+        true => by_server::check(&options.photos, options.size, global, voice).await?,
+        false => check_here(options, voice)?,
+    };
+    let is_good = report.refused.is_none() && report.used == report.given;
+    Report::new(&options.photos, report).tell(voice)?;
+    Ok(if is_good { Exit::Ok } else { Exit::Failed })
+}
+
+fn check_here(options: &CheckArguments, voice: Voice) -> anyhow::Result<PhotoReport> {
     if let Some(path) = &options.contact_sheet {
         whole_file::check_target(path)?;
     }
@@ -91,35 +89,22 @@ pub(crate) fn run(options: &CheckArguments, voice: Voice) -> anyhow::Result<Exit
     if let Some(path) = &options.contact_sheet {
         draw(&set, path, voice)?;
     }
-    Report::new(&options.photos, &set).tell(voice)?;
-    let is_good = set.refusals().next().is_none();
-    Ok(if is_good { Exit::Ok } else { Exit::Failed })
+    Ok(photo_report(&set, &[]))
 }
 
 /// The section of the configuration, and above it what the command line says.
 fn networks(options: &CheckArguments) -> anyhow::Result<FacesConfig> {
-    let mut faces = match &options.config {
+    let configured = match &options.config {
         Some(path) => WorkerConfig::read(path)?.faces,
         None => FacesConfig::default(),
     };
-    if let Some(path) = &options.detector {
-        faces.detector = Some(path.clone());
-    }
-    if let Some(path) = &options.recogniser {
-        let channels = match options.channels.unwrap_or(Order::Rgb) {
-            Order::Rgb => Channels::Rgb,
-            Order::Bgr => Channels::Bgr,
-        };
-        let default = RecogniserConfig::of(path);
-        let (mean, scale) = (options.mean.unwrap_or(default.mean), options.scale.unwrap_or(default.scale));
-        faces.recogniser = Some(RecogniserConfig { channels, mean, scale, ..default });
-    }
+    let faces = options.networks.over(configured);
     let missing = match (&faces.detector, &faces.recogniser) {
         (Some(_), Some(_)) => return Ok(faces),
         (None, Some(_)) => "no network that finds faces is given: add --detector FILE",
         (Some(_), None) => "no network that tells people apart is given: add --recogniser FILE",
         (None, None) => {
-            "no networks for faces are given: add --detector FILE and --recogniser FILE, or --config FILE"
+            "no networks for faces are given: add --detector FILE and --recogniser FILE, or --config FILE, or --by-server"
         }
     };
     let message = format!(

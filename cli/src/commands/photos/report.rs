@@ -1,12 +1,12 @@
 //! What a check of photos says, as a table or JSON.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use likeness_faces::check::{CheckedPhoto, CheckedSet, FaceFacts};
-use likeness_faces::intake::PhotoRefused;
+use likeness_shared::proto::{PhotoFace, PhotoReport, PhotoVerdict};
 use serde::Serialize;
 
 use crate::output::Voice;
+use crate::views::{AdviceView, RefusalView};
 
 /// The whole check.
 #[derive(Debug, Serialize)]
@@ -27,18 +27,11 @@ struct PhotoView {
     /// Pixels of the upright photo; `null` where it could not be read.
     width: Option<u32>,
     height: Option<u32>,
-    faces: usize,
+    faces: u32,
     /// `null` where no face is the person's.
     face: Option<FaceView>,
     /// Cosine to the photo that is most like all others.
     likeness: Option<f32>,
-}
-
-#[derive(Debug, Serialize)]
-struct RefusalView {
-    code: &'static str,
-    sentence: String,
-    hint: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,49 +50,37 @@ struct FaceView {
     portrait: Option<[u32; 3]>,
 }
 
-#[derive(Debug, Serialize)]
-struct AdviceView {
-    code: &'static str,
-    sentence: String,
-}
-
-impl From<&PhotoRefused> for RefusalView {
-    fn from(refused: &PhotoRefused) -> Self {
-        Self { code: refused.code.as_str(), sentence: refused.sentence.clone(), hint: refused.hint.clone() }
-    }
-}
-
-impl FaceView {
-    fn new(facts: &FaceFacts, photo: &CheckedPhoto) -> Self {
-        let bounds = facts.face.bounds;
-        let square = photo.portrait.as_ref().map(|portrait| portrait.square);
+impl From<&PhotoFace> for FaceView {
+    fn from(face: &PhotoFace) -> Self {
+        let portrait = [face.portrait_left, face.portrait_top, face.portrait_side];
         Self {
-            left: bounds.left,
-            top: bounds.top,
-            width: bounds.width,
-            height: bounds.height,
-            score: facts.face.score,
-            sharpness: facts.sharpness,
-            brightness: facts.light.middle,
-            yaw: facts.pose.yaw,
-            pitch: facts.pose.pitch,
-            roll: facts.pose.roll,
-            portrait: square.map(|square| [square.left, square.top, square.side]),
+            left: face.left,
+            top: face.top,
+            width: face.width,
+            height: face.height,
+            score: face.score,
+            sharpness: face.sharpness,
+            brightness: face.brightness,
+            yaw: face.yaw,
+            pitch: face.pitch,
+            roll: face.roll,
+            portrait: (face.portrait_side > 0).then_some(portrait),
         }
     }
 }
 
 impl PhotoView {
-    fn new(path: &std::path::Path, photo: &CheckedPhoto) -> Self {
+    fn new(path: &Path, photo: &PhotoVerdict) -> Self {
+        let facts = photo.facts.as_ref();
         Self {
             photo: path.display().to_string(),
-            usable: photo.is_usable(),
+            usable: photo.refusals.is_empty(),
             refusals: photo.refusals.iter().map(RefusalView::from).collect(),
-            width: photo.sides.map(|(width, _)| width),
-            height: photo.sides.map(|(_, height)| height),
-            faces: photo.faces,
-            face: photo.facts.as_ref().map(|facts| FaceView::new(facts, photo)),
-            likeness: photo.likeness,
+            width: facts.map(|facts| facts.width),
+            height: facts.map(|facts| facts.height),
+            faces: facts.map_or(0, |facts| facts.faces),
+            face: facts.and_then(|facts| facts.face.as_ref()).map(FaceView::from),
+            likeness: facts.and_then(|facts| facts.likeness),
         }
     }
 
@@ -109,7 +90,7 @@ impl PhotoView {
         let figure = |of: fn(&FaceView) -> String| face.map(of).unwrap_or_default();
         let remark = |refusal: &RefusalView| format!("{}; {}", refusal.sentence, refusal.hint);
         let (verdict, first) = match self.refusals.first() {
-            Some(refusal) => (refusal.code, remark(refusal)),
+            Some(refusal) => (refusal.code.as_str(), remark(refusal)),
             None => ("ok", String::new()),
         };
         let mut rows = vec![vec![
@@ -129,7 +110,7 @@ impl PhotoView {
         for refusal in self.refusals.iter().skip(1) {
             let mut row = vec![String::new(); 9];
             if let [_, verdict, .., why] = row.as_mut_slice() {
-                (*verdict, *why) = (refusal.code.to_owned(), remark(refusal));
+                (*verdict, *why) = (refusal.code.clone(), remark(refusal));
             }
             rows.push(row);
         }
@@ -138,17 +119,13 @@ impl PhotoView {
 }
 
 impl Report {
-    pub(crate) fn new(paths: &[PathBuf], set: &CheckedSet) -> Self {
-        let photos = paths.iter().zip(&set.photos).map(|(path, photo)| PhotoView::new(path, photo));
-        let advice = set
-            .advice
-            .iter()
-            .map(|advice| AdviceView { code: advice.code.as_str(), sentence: advice.sentence.clone() });
+    pub(crate) fn new(paths: &[PathBuf], report: PhotoReport) -> Self {
+        let photos = paths.iter().zip(&report.photos).map(|(path, photo)| PhotoView::new(path, photo));
         Self {
-            usable: set.is_usable(),
+            usable: report.refused.is_none(),
             photos: photos.collect(),
-            refused: set.refused.as_ref().map(RefusalView::from),
-            advice: advice.collect(),
+            refused: report.refused.as_ref().map(RefusalView::from),
+            advice: report.advice.iter().map(AdviceView::from).collect(),
         }
     }
 
@@ -173,25 +150,25 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use likeness_faces::check::CheckLimits;
-    use likeness_faces::intake::RefusalCode;
+    use likeness_shared::proto::{PhotoFacts, PhotoRefusal};
 
     use super::*;
 
     #[test]
     fn every_reason_has_a_line_and_the_first_has_the_figures() {
-        let refusal = |code: RefusalCode, sentence: &str| PhotoRefused {
-            code,
+        let refusal = |code: &str, sentence: &str| PhotoRefusal {
+            code: code.to_owned(),
             sentence: sentence.to_owned(),
             hint: "send another".to_owned(),
-            index: None,
         };
-        let mut photo = CheckedPhoto::default();
-        photo.sides = Some((40, 30));
-        photo.refusals =
-            vec![refusal(RefusalCode::TooDark, "it is dark"), refusal(RefusalCode::Blurry, "it is soft")];
-        let set = CheckedSet::of(vec![photo], &CheckLimits::default());
-        let report = Report::new(&[PathBuf::from("a.jpg")], &set);
+        let photo = PhotoVerdict {
+            refusals: vec![refusal("too_dark", "it is dark"), refusal("blurry", "it is soft")],
+            facts: Some(PhotoFacts { width: 40, height: 30, ..PhotoFacts::default() }),
+            ..PhotoVerdict::default()
+        };
+        let refused = Some(refusal("too_few", "0 usable photos are too few"));
+        let report = PhotoReport { given: 1, photos: vec![photo], refused, ..PhotoReport::default() };
+        let report = Report::new(&[PathBuf::from("a.jpg")], report);
         let rows = report.photos[0].rows();
         assert_eq!(rows[0][..3], ["a.jpg", "too_dark", "40x30"]);
         assert_eq!((rows[1][1].as_str(), rows[1][8].as_str()), ("blurry", "it is soft; send another"));

@@ -11,6 +11,7 @@ use likeness_shared::ids::TaskId;
 use likeness_shared::proto::{ListTasksRequest, Task, TaskKind, TaskState, task};
 
 use crate::arguments::Global;
+use crate::commands::photos::dropped;
 use crate::commands::{timing, watch};
 use crate::exit::Exit;
 use crate::output::Voice;
@@ -251,6 +252,7 @@ fn show(task: &Task, voice: Voice) -> anyhow::Result<()> {
         ("started", view.start_time.clone().unwrap_or_default()),
         ("ended", view.end_time.clone().unwrap_or_default()),
     ];
+    facts.extend(dropped::facts(task));
     facts.extend(view.last_errors.iter().map(|error| ("error", error.clone())));
     match &task.outcome {
         Some(task::Outcome::InversionResult(result)) => {

@@ -211,7 +211,14 @@ pub(super) fn settlement(worker_name: &str, task: TaskId, fence: Fence, end: Att
     let inversion = matches!(end, AttemptEnd::Succeeded(Outcome::Inversion(_)));
     Settlement {
         task,
-        attempt: AttemptSettlement { worker: worker(worker_name), fence, digest, end, device_time_us: 5 },
+        attempt: AttemptSettlement {
+            worker: worker(worker_name),
+            fence,
+            digest,
+            end,
+            photos: None,
+            device_time_us: 5,
+        },
         person: inversion.then(learned),
         checkpoint: Bytes::new(),
     }

@@ -17,7 +17,7 @@ mod timing;
 
 use likeness_shared::ids::{Digest, Fence, TaskId, WorkerId};
 use likeness_shared::limits::StartTimes;
-use likeness_shared::proto::{CancelMode, Progress};
+use likeness_shared::proto::{CancelMode, PhotoReport, Progress};
 use serde::{Deserialize, Serialize};
 
 pub use charge::Price;
@@ -145,6 +145,8 @@ pub struct AttemptSettlement {
     pub digest: Digest,
     /// How it ended.
     pub end: AttemptEnd,
+    /// What was found of the photos of an inversion, where that is known.
+    pub photos: Option<Box<PhotoReport>>,
     /// Device time that it took, in microseconds.
     pub device_time_us: u64,
 }

@@ -1,7 +1,7 @@
 //! The end of an attempt: settled by its worker, or lost with it. Who is charged for it is decided here.
 
 use likeness_shared::ids::WorkerId;
-use likeness_shared::proto::TaskKind;
+use likeness_shared::proto::{PhotoReport, Progress, TaskKind};
 use serde::{Deserialize, Serialize};
 
 use super::timing::retry_pause;
@@ -37,7 +37,7 @@ impl TaskRecord {
         blame: Blame,
         now: StoreTime,
     ) -> Result<SettleVerdict, Refusal> {
-        let AttemptSettlement { worker, fence, digest, end, device_time_us } = settlement;
+        let AttemptSettlement { worker, fence, digest, end, photos, device_time_us } = settlement;
         if self.settled.iter().any(|settled| settled.fence == fence && settled.outcome == digest) {
             return Ok(SettleVerdict::Repeated);
         }
@@ -51,6 +51,9 @@ impl TaskRecord {
         }
         self.close_attempt(self.attempt_time_us.max(device_time_us));
         remember(&mut self.settled, Settled { fence, outcome: digest });
+        if let Some(photos) = photos {
+            self.note_photos(photos);
+        }
         match end {
             AttemptEnd::Succeeded(outcome) => {
                 // The last steps fell between the last beat and this; an inversion may have stopped before all are made.
@@ -93,6 +96,12 @@ impl TaskRecord {
             }
         }
         Ok(SettleVerdict::Accepted)
+    }
+
+    /// What was found of the photos stays with the progress, also where the attempt ended before its first beat.
+    fn note_photos(&mut self, photos: Box<PhotoReport>) {
+        let begun = || Progress { phase: "intake".to_owned(), ..Progress::default() };
+        self.progress.get_or_insert_with(begun).photos = Some(photos);
     }
 
     /// The task itself failed: another attempt after a pause, or the end.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use likeness_shared::proto::{GenerationSpec, TaskState};
+use likeness_shared::proto::{GenerationSpec, PhotoReport, TaskState};
 
 use super::*;
 use crate::store::invariants::{of_change, of_record};
@@ -38,8 +38,14 @@ fn lease(task: &mut TaskRecord, worker: &str, now: StoreTime) -> Fence {
 
 fn settle(task: &mut TaskRecord, worker: &str, fence: Fence, end: AttemptEnd, now: StoreTime) {
     let digest = Digest::of(format!("{end:?}").as_bytes());
-    let settlement =
-        AttemptSettlement { worker: worker.parse().unwrap(), fence, digest, end, device_time_us: 5 };
+    let settlement = AttemptSettlement {
+        worker: worker.parse().unwrap(),
+        fence,
+        digest,
+        end,
+        photos: None,
+        device_time_us: 5,
+    };
     let verdict = change(task, |task| task.settle(settlement, Blame::AsSettled, now));
     assert_eq!(verdict, Ok(SettleVerdict::Accepted));
 }
@@ -68,6 +74,24 @@ fn a_delayed_task_waits_for_its_time_and_expires_at_its_deadline() {
     lease(&mut started, "w1", after(80));
     change(&mut started, |task| task.lose("gone", after(100))).unwrap();
     assert_eq!((started.state.wire(), started.due()), (TaskState::Queued, None));
+}
+
+#[test]
+fn what_was_found_of_photos_stays_when_the_task_ends_before_its_first_beat() {
+    let mut refused = task(StartTimes::default());
+    let fence = lease(&mut refused, "w1", after(1));
+    let report = Box::new(PhotoReport { given: 4, used: 1, ..PhotoReport::default() });
+    let settlement = AttemptSettlement {
+        worker: "w1".parse().unwrap(),
+        fence,
+        digest: Digest::of(b"too few"),
+        end: failed("too_few", false),
+        photos: Some(report.clone()),
+        device_time_us: 5,
+    };
+    let verdict = change(&mut refused, |task| task.settle(settlement, Blame::AsSettled, after(2)));
+    assert_eq!((verdict, refused.state.wire()), (Ok(SettleVerdict::Accepted), TaskState::Failed));
+    assert_eq!(refused.progress.and_then(|progress| progress.photos), Some(report));
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub mod keys {
     pub const START: &str = "likeness.start";
     /// How many training steps.
     pub const STEPS: &str = "likeness.steps";
+    /// How many photos the person was learned from.
+    pub const PHOTOS: &str = "likeness.photos";
     /// The task that learned the person.
     pub const TASK: &str = "likeness.task";
     /// The placeholder, where a format has no other place for it.

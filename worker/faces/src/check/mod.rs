@@ -17,6 +17,8 @@ mod thumbprint;
 mod turned;
 mod words;
 
+use std::sync::Arc;
+
 use crate::detect::Detector;
 use crate::error::FaceError;
 use crate::intake::{Photo, PhotoLimits, read_photo};
@@ -29,11 +31,11 @@ pub use photo::{CheckedPhoto, FaceFacts};
 pub use pose::Pose;
 pub use set::CheckedSet;
 
-/// Checks photos with a detector and a recogniser. It may be used from several threads at once.
-#[derive(Debug)]
+/// Checks photos with a detector and a recogniser. It may be used from several threads at once; clones share the networks.
+#[derive(Clone, Debug)]
 pub struct PhotoChecker {
-    detector: Detector,
-    recogniser: Recogniser,
+    detector: Arc<Detector>,
+    recogniser: Arc<Recogniser>,
     intake: PhotoLimits,
     limits: CheckLimits,
 }
@@ -50,7 +52,16 @@ impl PhotoChecker {
         limits: CheckLimits,
     ) -> Result<Self, FaceError> {
         limits.validate()?;
-        Ok(Self { detector, recogniser, intake, limits })
+        Ok(Self { detector: Arc::new(detector), recogniser: Arc::new(recogniser), intake, limits })
+    }
+
+    /// The same networks with other limits.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_limits(&self, limits: CheckLimits) -> Result<Self, FaceError> {
+        limits.validate()?;
+        Ok(Self { limits, ..self.clone() })
     }
 
     /// Reads and checks one photo. What is wrong with the photo is in the result.

@@ -1,24 +1,26 @@
-//! An inversion as the engine runs it: photos in (`intake`), their latents (`encode`), iterations (`train`), a
+//! An inversion as the engine runs it: photos in (`intake.rs`), their latents (`encode`), iterations (`train`), a
 //! person file out. What goes through the model goes there in a pass that other tasks share: this is what
 //! the task brings to it and what it makes of its part of the outcome.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use likeness_diffusion::person_file::{PersonFile, keys};
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::schedule::NoiseSchedule;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
-use likeness_faces::intake::{Photo, PhotoLimits, PhotoRefused, PhotoSet, RgbPixels, read_photo};
+use likeness_faces::check::PhotoChecker;
 use likeness_shared::ids::TaskId;
 use likeness_shared::limits::DEFAULT_PLACEHOLDER;
-use likeness_shared::proto::{InversionSpec, Progress};
+use likeness_shared::proto::{InversionSpec, PhotoReport, Progress};
 use sha2::{Digest, Sha256};
 
+use super::intake::{Intake, TakenIn};
 use super::preview::Previews;
 use super::{LoadedModel, spec};
 use crate::engine::machine::{Class, Demand, Side, Stage, Stepped};
 use crate::engine::order::{Ending, Fault, LearnedPerson};
+use crate::inversion::face_mask::FaceEllipse;
 use crate::inversion::latents::{LatentsError, PhotoLatents, PhotoToEncode};
 use crate::inversion::parameterisation::Parameterisation;
 use crate::inversion::training_pass::RowOutcome;
@@ -30,9 +32,15 @@ const ENCODED_AT_ONCE: usize = 4;
 
 /// What is under way.
 enum Phase<'m> {
-    Intake { waiting: VecDeque<Bytes>, taken: Vec<Photo>, refused: Vec<PhotoRefused> },
-    Encode { photos: Vec<RgbPicture>, latents: Vec<PhotoLatents> },
+    Intake(Intake),
+    Encode { photos: Vec<RgbPicture>, faces: Vec<FaceEllipse>, latents: Vec<PhotoLatents> },
     Train(Box<Inversion<'m>>),
+}
+
+/// The photos of a task as they came, and who judges them.
+pub(super) struct PhotoFiles<'a> {
+    pub(super) files: Vec<Bytes>,
+    pub(super) checker: Option<&'a PhotoChecker>,
 }
 
 /// What earlier attempts at a task left for the next one.
@@ -61,6 +69,10 @@ pub struct InversionJob<'m> {
     checkpoint: Bytes,
     phase: Phase<'m>,
     previews: Previews<'m>,
+    /// Photos that are learned from, once all have been taken in.
+    photos_used: u32,
+    /// What was found of all of them.
+    photo_report: Option<Box<PhotoReport>>,
 }
 
 impl<'m> InversionJob<'m> {
@@ -68,7 +80,7 @@ impl<'m> InversionJob<'m> {
         (number, model): (usize, &'m LoadedModel),
         task: TaskId,
         spec: InversionSpec,
-        photos: Vec<Bytes>,
+        photos: PhotoFiles<'_>,
         start_file: Option<&[u8]>,
         resumed: Resumed,
     ) -> Result<Self, Fault> {
@@ -83,10 +95,23 @@ impl<'m> InversionJob<'m> {
                 format!("model {:?} draws {width}x{height}: only square models can learn people", model.name);
             return Err(Fault::lasting("bad_options", message));
         }
-        let phase = Phase::Intake { waiting: photos.into(), taken: Vec::new(), refused: Vec::new() };
+        let phase = Phase::Intake(Intake::new(photos.files, photos.checker, &spec, width)?);
         let class = Class { model: number, size: (width, height) };
         let previews = Previews::new(spec.preview_every);
-        Ok(Self { model, class, task, spec, options, start, checkpoint, phase, previews })
+        let (photos_used, photo_report) = (0, None);
+        Ok(Self {
+            model,
+            class,
+            task,
+            spec,
+            options,
+            start,
+            checkpoint,
+            phase,
+            previews,
+            photos_used,
+            photo_report,
+        })
     }
 
     fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Inversion<'m>, Fault> {
@@ -136,6 +161,8 @@ impl<'m> InversionJob<'m> {
             norm_ratio: report.norm_ratio,
             steps: report.step,
             kept_step: report.best_step,
+            photos_used: self.photos_used,
+            photos: self.photo_report.clone(),
         })
     }
 
@@ -152,6 +179,7 @@ impl<'m> InversionJob<'m> {
             (keys::PARAMETERISATION, parameterisation.to_owned()),
             (keys::START, self.start.kind().to_owned()),
             (keys::STEPS, steps.to_string()),
+            (keys::PHOTOS, self.photos_used.to_string()),
             (keys::TASK, self.task.to_string()),
         ]
         .into_iter()
@@ -164,7 +192,7 @@ impl<'m> InversionJob<'m> {
 impl<'m> InversionJob<'m> {
     pub(super) fn demand(&self) -> Demand {
         let (stage, rows) = match &self.phase {
-            Phase::Intake { .. } => (Stage::Intake, 1),
+            Phase::Intake(_) => (Stage::Intake, 1),
             Phase::Encode { .. } => {
                 let rows_each = if self.options.flip { 2 } else { 1 };
                 (Stage::Encode, self.photos_to_encode().len() as u32 * rows_each)
@@ -183,26 +211,26 @@ impl<'m> InversionJob<'m> {
         &self.model.diffusion
     }
 
-    /// Reads the next photo. After the last one every photo is cut, or every refusal told.
+    /// Takes the next photo in. After the last one those to learn from are cut, or it is told why there are not enough.
     pub(super) fn take_in(&mut self) -> Stepped {
-        let Phase::Intake { waiting, taken, refused } = &mut self.phase else { return Ok(None) };
-        if let Some(file) = waiting.pop_front() {
-            match read_photo(&file, &PhotoLimits::default()) {
-                Ok(photo) => taken.push(photo),
-                Err(refusal) => refused.push(refusal.at(taken.len() + refused.len())),
+        let Phase::Intake(intake) = &mut self.phase else { return Ok(None) };
+        intake.next()?;
+        if intake.is_done() {
+            let TakenIn { photos, faces, report } = intake.finish()?;
+            if let Some(report) = report.as_ref().filter(|report| report.used < report.given) {
+                let (used, given) = (report.used, report.given);
+                tracing::info!(task = %self.task, used, given, "photos that cannot be learned from are dropped");
             }
-        }
-        if waiting.is_empty() {
-            let (photos, refused) = (std::mem::take(taken), std::mem::take(refused));
-            let (side, _) = self.model.diffusion.native_size();
-            self.phase = Phase::Encode { photos: squares(photos, refused, side)?, latents: Vec::new() };
+            self.photos_used = u32::try_from(photos.len()).unwrap_or(u32::MAX);
+            self.photo_report = report;
+            self.phase = Phase::Encode { photos, faces, latents: Vec::new() };
         }
         Ok(None)
     }
 
     /// The next photos for the VAE.
     pub(super) fn photos_to_encode(&self) -> Vec<PhotoToEncode<'_>> {
-        let Phase::Encode { photos, latents } = &self.phase else { return Vec::new() };
+        let Phase::Encode { photos, latents, .. } = &self.phase else { return Vec::new() };
         let flip = self.options.flip;
         let photo = |(index, photo)| PhotoToEncode { index, photo, flip };
         photos.iter().enumerate().skip(latents.len()).take(ENCODED_AT_ONCE).map(photo).collect()
@@ -210,9 +238,11 @@ impl<'m> InversionJob<'m> {
 
     /// What the VAE has made of them. After the last one training begins.
     pub(super) fn encoded(&mut self, encoded: Vec<Result<PhotoLatents, LatentsError>>) -> Stepped {
-        let Phase::Encode { photos, latents } = &mut self.phase else { return Ok(None) };
+        let Phase::Encode { photos, faces, latents } = &mut self.phase else { return Ok(None) };
         for photo in encoded {
-            latents.push(photo.map_err(|error| fault(error.into()))?);
+            let photo = photo.map_err(|error| fault(error.into()))?;
+            let face = faces.get(latents.len()).copied().unwrap_or_default();
+            latents.push(photo.with_face(face));
         }
         if latents.len() < photos.len() {
             return Ok(None);
@@ -281,7 +311,7 @@ impl<'m> InversionJob<'m> {
         let resumed_step = Checkpoint::peek_step(&self.checkpoint).unwrap_or(0);
         let total_steps = self.options.steps;
         let (step, phase) = match &self.phase {
-            Phase::Intake { .. } => (resumed_step, "intake"),
+            Phase::Intake(_) => (resumed_step, "intake"),
             Phase::Encode { .. } => (resumed_step, "encode"),
             Phase::Train(inversion) => {
                 let report = inversion.report();
@@ -291,11 +321,13 @@ impl<'m> InversionJob<'m> {
                     phase: "train".to_owned(),
                     loss: report.smoothed,
                     norm_ratio: report.norm_ratio,
+                    photos: self.photo_report.clone(),
                     ..Progress::default()
                 };
             }
         };
-        Progress { step, total_steps, phase: phase.to_owned(), ..Progress::default() }
+        let photos = self.photo_report.clone();
+        Progress { step, total_steps, phase: phase.to_owned(), photos, ..Progress::default() }
     }
 
     pub(super) fn checkpoint(&self) -> Option<Bytes> {
@@ -317,33 +349,6 @@ fn reseeded(seed: u64, reseed: u32) -> u64 {
     mixed.update(seed.to_le_bytes());
     mixed.update(reseed.to_le_bytes());
     mixed.finalize().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
-}
-
-/// The photos as the model learns from them, or every reason why they cannot be.
-fn squares(photos: Vec<Photo>, refused: Vec<PhotoRefused>, side: u32) -> Result<Vec<RgbPicture>, Fault> {
-    if !refused.is_empty() {
-        return Err(refusal(&refused));
-    }
-    let set = PhotoSet::new(photos, &PhotoLimits::default()).map_err(|refused| refusal(&refused))?;
-    let square = |photo: &Photo| {
-        let RgbPixels { width, height, pixels } = photo.square(side);
-        RgbPicture { width, height, pixels }
-    };
-    Ok(set.photos().iter().map(square).collect())
-}
-
-/// The first refusal's code, and every refusal's sentence and hint.
-fn refusal(refused: &[PhotoRefused]) -> Fault {
-    let sentence = |refusal: &PhotoRefused| {
-        // A refusal of a set names its photos itself.
-        let which = match refusal.index {
-            Some(index) if !refusal.sentence.starts_with("photo") => format!("photo {}: ", index + 1),
-            _ => String::new(),
-        };
-        format!("{which}{}; {}", refusal.sentence, refusal.hint)
-    };
-    let code = refused.first().map_or("corrupt", |refusal| refusal.code.as_str());
-    Fault::lasting(code, refused.iter().map(sentence).collect::<Vec<_>>().join(". "))
 }
 
 /// A checkpoint that does not fit may fit another worker, a loss that is not a number may come of the device, and

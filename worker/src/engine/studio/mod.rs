@@ -3,6 +3,7 @@
 mod checkpointing;
 mod generation_job;
 mod guard;
+mod intake;
 mod inversion_job;
 mod memory;
 mod passes;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
+use likeness_faces::check::PhotoChecker;
 use likeness_shared::proto::Progress;
 
 use super::machine::{Demand, Job, Machine, Memory, PassError, Stage, Stepped};
@@ -22,7 +24,7 @@ use crate::generation::{GenerationError, TextToImage};
 use checkpointing::Checkpointing;
 pub use checkpointing::{ActivationCheckpointing, UnknownCheckpointing};
 use generation_job::GenerationJob;
-use inversion_job::{InversionJob, Resumed};
+use inversion_job::{InversionJob, PhotoFiles, Resumed};
 use memory::{CardMemory, DeviceMemory, ProcessMemory};
 
 /// A model on the device.
@@ -42,6 +44,8 @@ pub struct Studio {
     models: Vec<LoadedModel>,
     memory: DeviceMemory,
     checkpointing: Checkpointing,
+    /// Judges photos, where there are networks for faces.
+    photo_checker: Option<PhotoChecker>,
 }
 
 /// A task of one of the two kinds.
@@ -94,7 +98,8 @@ impl Studio {
         let on_cpu = models.iter().all(|model| model.diffusion.is_on_cpu());
         let process = if on_cpu { ProcessMemory::now() } else { None };
         let memory = process.map_or(DeviceMemory::Unknown, DeviceMemory::Process);
-        Self { models, memory, checkpointing: Checkpointing::new(ActivationCheckpointing::default()) }
+        let checkpointing = Checkpointing::new(ActivationCheckpointing::default());
+        Self { models, memory, checkpointing, photo_checker: None }
     }
 
     /// The same on the NVIDIA card of this number: passes are filled to what its memory holds.
@@ -109,6 +114,12 @@ impl Studio {
     #[must_use]
     pub fn with_checkpointing(self, rule: ActivationCheckpointing) -> Self {
         Self { checkpointing: Checkpointing::new(rule), ..self }
+    }
+
+    /// Judges the photos of inversions and cuts the heads out of them, where there is a checker.
+    #[must_use]
+    pub fn with_photo_checker(self, photo_checker: Option<PhotoChecker>) -> Self {
+        Self { photo_checker, ..self }
     }
 
     /// The model of this name, and which one it is.
@@ -133,6 +144,7 @@ impl Machine for Studio {
         Ok(match work {
             Work::Inversion { spec, photos, start_file } => {
                 let model = self.model(&spec.model)?;
+                let photos = PhotoFiles { files: photos, checker: self.photo_checker.as_ref() };
                 let resumed = Resumed { checkpoint, reseed };
                 let job =
                     InversionJob::open(model, attempt.task, *spec, photos, start_file.as_deref(), resumed)?;

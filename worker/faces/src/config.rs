@@ -1,16 +1,17 @@
-//! The networks for faces (`[faces]` in the worker's configuration): which files, how they take pixels, what a photo must be like.
+//! The networks for faces (`[faces]` in the configuration of workers and coordinators): which files, how they take pixels, what a photo must be like.
 //!
 //! No network comes with Likeness. Without a detector and a recogniser photos are not searched for faces, and whatever needs one says
 //! which files to give.
 
 use std::path::{Path, PathBuf};
 
-use likeness_faces::FaceError;
-use likeness_faces::check::{CheckLimits, PhotoChecker};
-use likeness_faces::detect::{Detector, DetectorOptions};
-use likeness_faces::intake::PhotoLimits;
-use likeness_faces::recognise::{ChannelOrder, Recogniser, RecogniserOptions};
 use serde::{Deserialize, Serialize};
+
+use crate::FaceError;
+use crate::check::{CheckLimits, PhotoChecker};
+use crate::detect::{Detector, DetectorOptions};
+use crate::intake::PhotoLimits;
+use crate::recognise::{ChannelOrder, Recogniser, RecogniserOptions};
 
 /// Networks for faces, as ONNX files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,7 +77,14 @@ pub struct FaceLimits {
     pub min_likeness: f32,
     /// Cosine from which on two photos may be one picture; it depends on the recogniser.
     pub duplicate_likeness: f32,
+    /// Photos that must be usable, 3..=64; a task may ask for more.
+    pub min_photos: u32,
 }
+
+/// A person is not learned from fewer.
+const LEAST_PHOTOS: u32 = 3;
+/// Photos that a task can have.
+const MOST_PHOTOS: u32 = 64;
 
 fn one() -> f32 {
     1.0
@@ -107,6 +115,7 @@ impl Default for FaceLimits {
             max_roll: limits.max_roll,
             min_likeness: limits.min_likeness,
             duplicate_likeness: limits.duplicate_likeness,
+            min_photos: LEAST_PHOTOS,
         }
     }
 }
@@ -162,6 +171,12 @@ impl FacesConfig {
         let at = |name: &'static str| move |source: FaceError| FacesError::Network { name, source };
         self.detector_options().validate().map_err(at("detector"))?;
         self.check_limits(CheckLimits::default().portrait_side).validate().map_err(at("limits"))?;
+        let min_photos = self.limits.min_photos;
+        if !(LEAST_PHOTOS..=MOST_PHOTOS).contains(&min_photos) {
+            let value = min_photos.to_string();
+            let source = FaceError::Option { name: "min_photos", value, rule: "3 to 64" };
+            return Err(FacesError::Network { name: "limits", source });
+        }
         let detector = self.detector.as_deref();
         let recognisers = [("recogniser", &self.recogniser), ("judge", &self.judge)];
         let recognisers = recognisers.into_iter().filter_map(|(name, given)| Some((name, given.as_ref()?)));
@@ -173,6 +188,11 @@ impl FacesConfig {
             present(name, &recogniser.file)?;
         }
         detector.map_or(Ok(()), |path| present("detector", path))
+    }
+
+    /// Whether photos are to be checked: there are a detector and a recogniser.
+    pub fn can_check_photos(&self) -> bool {
+        self.detector.is_some() && self.recogniser.is_some()
     }
 
     /// Loads detector and recogniser for checking photos; portraits are cut with `portrait_side` pixels.
@@ -223,6 +243,7 @@ impl FacesConfig {
             max_roll,
             min_likeness,
             duplicate_likeness,
+            min_photos,
         } = self.limits;
         CheckLimits {
             min_face,
@@ -232,6 +253,7 @@ impl FacesConfig {
             max_roll,
             min_likeness,
             duplicate_likeness,
+            min_photos: min_photos as usize,
             portrait_side,
             ..CheckLimits::default()
         }
@@ -283,6 +305,9 @@ mod tests {
         assert!(said(&config).starts_with("faces.judge: scale is 0"));
         let limits = FaceLimits { min_likeness: 7.0, ..FaceLimits::default() };
         assert!(said(&FacesConfig { limits, ..FacesConfig::default() }).contains("min_likeness is 7"));
+        let limits = FaceLimits { min_photos: 2, ..FaceLimits::default() };
+        let few = FacesConfig { limits, ..FacesConfig::default() };
+        assert_eq!(said(&few), "faces.limits: min_photos is 2: give 3 to 64");
         assert!(said(&FacesConfig { detector_side: 3, ..FacesConfig::default() }).contains("side is 3"));
     }
 }
