@@ -5,11 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use likeness_faces::FaceError;
 use likeness_faces::check::{CheckLimits, PhotoChecker};
 use likeness_faces::detect::{Detector, DetectorOptions};
 use likeness_faces::intake::PhotoLimits;
 use likeness_faces::recognise::{ChannelOrder, Recogniser, RecogniserOptions};
+use likeness_faces::{FaceError, FaceReader};
 use serde::{Deserialize, Serialize};
 
 /// Networks for faces, as ONNX files.
@@ -45,6 +45,10 @@ pub struct RecogniserConfig {
     /// More than 0, 255 at most.
     #[serde(default = "one")]
     pub scale: f32,
+    /// The cosine that 95 % of pairs of photos of one person reach, more than 0 and less than 1: what portraits of a name must have
+    /// for a bank. It depends on the network; the default is OpenCV's working point of SFace.
+    #[serde(default = "same_person")]
+    pub same_person: f32,
 }
 
 /// The order of the colours.
@@ -80,6 +84,10 @@ pub struct FaceLimits {
 
 fn one() -> f32 {
     1.0
+}
+
+fn same_person() -> f32 {
+    0.363
 }
 
 impl Default for FacesConfig {
@@ -144,7 +152,17 @@ pub enum FacesError {
 impl RecogniserConfig {
     /// This file, with the default arithmetic.
     pub fn of(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), channels: Channels::default(), mean: 0.0, scale: one() }
+        let (channels, scale, same_person) = (Channels::default(), one(), same_person());
+        Self { file: file.into(), channels, mean: 0.0, scale, same_person }
+    }
+
+    fn validate(&self) -> Result<(), FaceError> {
+        self.options().validate()?;
+        if self.same_person > 0.0 && self.same_person < 1.0 {
+            return Ok(());
+        }
+        let (value, rule) = (self.same_person.to_string(), "more than 0 and less than 1, such as 0.363");
+        Err(FaceError::Option { name: "same_person", value, rule })
     }
 
     fn options(&self) -> RecogniserOptions {
@@ -166,7 +184,7 @@ impl FacesConfig {
         let recognisers = [("recogniser", &self.recogniser), ("judge", &self.judge)];
         let recognisers = recognisers.into_iter().filter_map(|(name, given)| Some((name, given.as_ref()?)));
         for (name, recogniser) in recognisers {
-            recogniser.options().validate().map_err(at(name))?;
+            recogniser.validate().map_err(at(name))?;
             if detector.is_none() {
                 return Err(FacesError::NoDetector(name));
             }
@@ -186,6 +204,16 @@ impl FacesConfig {
         let limits = self.check_limits(portrait_side);
         PhotoChecker::new(detector, recogniser, PhotoLimits::default(), limits)
             .map_err(|source| FacesError::Network { name: "limits", source })
+    }
+
+    /// Loads detector and recogniser for embeddings alone.
+    ///
+    /// # Errors
+    /// As [`Self::photo_checker`].
+    pub fn reader(&self) -> Result<FaceReader, FacesError> {
+        let detector = self.detector()?;
+        let recogniser = self.recogniser.as_ref().ok_or(FacesError::Missing("recogniser", SFACE))?;
+        Ok(FaceReader::new(detector, load("recogniser", recogniser)?))
     }
 
     /// Loads the detector.

@@ -3,10 +3,11 @@
 //! [`intake`] turns an uploaded file into plain upright RGB pixels in sRGB, or into a refusal that its
 //! sender understands. Nothing but pixels leaves it: no position, date, camera or thumbnail. [`detect`] finds the
 //! faces of a picture, [`align`] brings a face to where recognisers expect it, [`recognise`] says as a direction who it
-//! is. The networks are ONNX files that the caller names; none comes with the crate. This crate knows no queue, and nothing of
+//! is. [`bank`] knows which names a model can draw, and who is most like a person. The networks are ONNX files that the caller names; none comes with the crate. This crate knows no queue, and nothing of
 //! the model that draws.
 
 pub mod align;
+pub mod bank;
 pub mod check;
 pub mod detect;
 mod error;
@@ -14,7 +15,9 @@ mod face;
 pub mod intake;
 mod network;
 pub mod portrait;
+mod reader;
 pub mod recognise;
 
 pub use error::{FaceError, NetworkRole};
 pub use face::{Bounds, Face, FivePoints, Point};
+pub use reader::FaceReader;
