@@ -5,14 +5,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use image::RgbImage;
 use likeness_faces::check::{CheckedSet, PhotoChecker};
 use likeness_faces::intake::{PhotoLimits, RgbPixels};
-use likeness_worker::WorkerConfig;
-use likeness_worker::faces::{Channels, FacesConfig, RecogniserConfig};
 
 use super::report::Report;
+use crate::commands::face_networks::NetworkArguments;
 use crate::contact_sheet;
 use crate::exit::{CliError, Exit};
 use crate::output::Voice;
@@ -41,38 +40,14 @@ pub(crate) struct CheckArguments {
     /// Photos of one person.
     #[arg(required = true, value_name = "PHOTO")]
     photos: Vec<PathBuf>,
-    /// An ONNX file that finds faces, of YuNet's form.
-    #[arg(long, env = "LIKENESS_FACE_DETECTOR", value_name = "FILE")]
-    detector: Option<PathBuf>,
-    /// An ONNX file that says who is who: 112 x 112 pixels in, an embedding out.
-    #[arg(long, env = "LIKENESS_FACE_RECOGNISER", value_name = "FILE")]
-    recogniser: Option<PathBuf>,
-    /// The order of colours that the recogniser takes.
-    #[arg(long, requires = "recogniser", value_enum, value_name = "ORDER")]
-    channels: Option<Order>,
-    /// What is taken from a pixel's value before the recogniser sees it.
-    #[arg(long, requires = "recogniser", value_name = "NUMBER")]
-    mean: Option<f32>,
-    /// What the rest is divided by.
-    #[arg(long, requires = "recogniser", value_name = "NUMBER")]
-    scale: Option<f32>,
-    /// A worker's configuration, whose section [faces] says the same and more.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    networks: NetworkArguments,
     /// Sides of the portraits that are cut: what the model draws.
     #[arg(long, default_value_t = 512, value_name = "PIXELS", value_parser = side)]
     size: u32,
     /// Draw the portraits into one PNG: those that can be learned from, then the others.
     #[arg(long, value_name = "FILE")]
     contact_sheet: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Order {
-    /// Red, green, blue.
-    Rgb,
-    /// Blue, green, red.
-    Bgr,
 }
 
 fn side(text: &str) -> Result<u32, String> {
@@ -83,7 +58,7 @@ pub(crate) fn run(options: &CheckArguments, voice: Voice) -> anyhow::Result<Exit
     if let Some(path) = &options.contact_sheet {
         whole_file::check_target(path)?;
     }
-    let faces = networks(options)?;
+    let faces = options.networks.faces()?;
     faces.validate()?;
     let checker = faces.photo_checker(options.size)?;
     look_for(&options.photos)?;
@@ -94,39 +69,6 @@ pub(crate) fn run(options: &CheckArguments, voice: Voice) -> anyhow::Result<Exit
     Report::new(&options.photos, &set).tell(voice)?;
     let is_good = set.refusals().next().is_none();
     Ok(if is_good { Exit::Ok } else { Exit::Failed })
-}
-
-/// The section of the configuration, and above it what the command line says.
-fn networks(options: &CheckArguments) -> anyhow::Result<FacesConfig> {
-    let mut faces = match &options.config {
-        Some(path) => WorkerConfig::read(path)?.faces,
-        None => FacesConfig::default(),
-    };
-    if let Some(path) = &options.detector {
-        faces.detector = Some(path.clone());
-    }
-    if let Some(path) = &options.recogniser {
-        let channels = match options.channels.unwrap_or(Order::Rgb) {
-            Order::Rgb => Channels::Rgb,
-            Order::Bgr => Channels::Bgr,
-        };
-        let default = RecogniserConfig::of(path);
-        let (mean, scale) = (options.mean.unwrap_or(default.mean), options.scale.unwrap_or(default.scale));
-        faces.recogniser = Some(RecogniserConfig { channels, mean, scale, ..default });
-    }
-    let missing = match (&faces.detector, &faces.recogniser) {
-        (Some(_), Some(_)) => return Ok(faces),
-        (None, Some(_)) => "no network that finds faces is given: add --detector FILE",
-        (Some(_), None) => "no network that tells people apart is given: add --recogniser FILE",
-        (None, None) => {
-            "no networks for faces are given: add --detector FILE and --recogniser FILE, or --config FILE"
-        }
-    };
-    let message = format!(
-        "{missing}; free ones are face_detection_yunet_2023mar.onnx and face_recognition_sface_2021dec.onnx of the \
-         OpenCV Zoo, github.com/opencv/opencv_zoo"
-    );
-    Err(CliError::new(Exit::Usage, message).into())
 }
 
 /// Files that are not there or are no files; all complaints come at once.
