@@ -46,6 +46,7 @@ use crate::engine::{
     self, ActivationCheckpointing, Attempt, Command, EngineOptions, Event, LiveAttempts, LoadedModel,
     Machine, Studio,
 };
+use crate::names::NameFinder;
 use crate::panics::panic_message;
 
 /// Deaths closer together than this are counted together.
@@ -112,6 +113,8 @@ pub struct ModelFolders {
     pub checkpointing: ActivationCheckpointing,
     /// The digests that models must have, by name.
     pub digests: BTreeMap<String, String>,
+    /// Finds names like people; `None` = there is no bank of names.
+    pub names: Option<Arc<NameFinder>>,
 }
 
 impl DeviceProgram for ModelFolders {
@@ -151,7 +154,15 @@ impl DeviceProgram for ModelFolders {
             .iter()
             .map(|model| ModelInventory { name: model.name.clone(), digest: model.digest.clone() })
             .collect();
-        let studio = Studio::new(models).with_checkpointing(self.checkpointing);
+        if let Some(names) = &self.names
+            && !models.iter().any(|model| names.bank().check_model(&model.digest).is_ok())
+        {
+            tracing::warn!(
+                "faces.bank was built with none of these models: the start \"id\" will be refused; build it again"
+            );
+        }
+        let studio =
+            Studio::new(models).with_checkpointing(self.checkpointing).with_names(self.names.clone());
         Ok((if let Some(number) = card { studio.on_card(number) } else { studio }, inventory))
     }
 }

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use likeness_faces::bank::BankError;
 use likeness_faces::check::{CheckLimits, PhotoChecker};
 use likeness_faces::detect::{Detector, DetectorOptions};
 use likeness_faces::intake::PhotoLimits;
@@ -26,6 +27,8 @@ pub struct FacesConfig {
     pub recogniser: Option<RecogniserConfig>,
     /// A second recogniser of another training, that scores what the first one has chosen; nothing = the first.
     pub judge: Option<RecogniserConfig>,
+    /// The names that the model knows, as `likeness bank build` writes them; nothing = no start `id`.
+    pub bank: Option<PathBuf>,
     /// What a photo must be like.
     pub limits: FaceLimits,
 }
@@ -99,6 +102,7 @@ impl Default for FacesConfig {
             detector_score: score,
             recogniser: None,
             judge: None,
+            bank: None,
             limits: FaceLimits::default(),
         }
     }
@@ -139,6 +143,14 @@ pub enum FacesError {
         /// What was given.
         path: PathBuf,
     },
+    /// The bank of names.
+    #[error("faces.bank: {0}")]
+    Bank(#[from] BankError),
+    /// A bank without a recogniser to match people with.
+    #[error(
+        "faces.bank is of no use without faces.detector and faces.recogniser: give those that it was built with"
+    )]
+    BankAlone,
     /// An option, or a network that cannot be used.
     #[error("faces.{name}: {source}")]
     Network {
@@ -189,6 +201,12 @@ impl FacesConfig {
                 return Err(FacesError::NoDetector(name));
             }
             present(name, &recogniser.file)?;
+        }
+        if let Some(path) = &self.bank {
+            present("bank", path)?;
+            if detector.is_none() || self.recogniser.is_none() {
+                return Err(FacesError::BankAlone);
+            }
         }
         detector.map_or(Ok(()), |path| present("detector", path))
     }
@@ -307,6 +325,12 @@ mod tests {
         config.validate().unwrap();
         let loaded = config.photo_checker(512).unwrap_err().to_string();
         assert!(loaded.starts_with("faces.detector: ") && loaded.contains("is not an ONNX file"), "{loaded}");
+        let alone = FacesConfig { bank: Some(file.clone()), ..FacesConfig::default() };
+        assert!(said(&alone).contains("faces.bank is of no use without"), "{}", said(&alone));
+        let unlike = RecogniserConfig { same_person: 1.0, ..RecogniserConfig::of(&file) };
+        assert!(
+            said(&FacesConfig { recogniser: Some(unlike), ..config.clone() }).contains("same_person is 1")
+        );
         config.judge = Some(RecogniserConfig { scale: 0.0, ..RecogniserConfig::of(&file) });
         assert!(said(&config).starts_with("faces.judge: scale is 0"));
         let limits = FaceLimits { min_likeness: 7.0, ..FaceLimits::default() };

@@ -17,6 +17,7 @@ pub mod inversion;
 mod lanes;
 pub mod launches;
 mod models;
+pub mod names;
 pub mod panics;
 mod session;
 pub mod simulated;

@@ -6,6 +6,7 @@ use crate::config::{ConfigError, WorkerConfig};
 use crate::device::{DeviceChoice, DeviceEvent, DeviceHandle, ModelFolders, kernel_cache};
 use crate::error::WorkerError;
 use crate::models;
+use crate::names::NameFinder;
 use crate::session::Session;
 use crate::simulated::SimulatedDevice;
 
@@ -50,6 +51,7 @@ fn start_device(config: &WorkerConfig) -> Result<DeviceHandle, WorkerError> {
         models: config.models_default_first(),
         digests: config.digests(),
         checkpointing: config.activation_checkpointing,
+        names: NameFinder::open(&config.faces).map_err(ConfigError::from)?,
     };
     Ok(DeviceHandle::start(folders, config.engine_options())?)
 }

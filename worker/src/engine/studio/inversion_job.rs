@@ -10,13 +10,14 @@ use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::schedule::NoiseSchedule;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_faces::intake::{Photo, PhotoLimits, PhotoRefused, PhotoSet, RgbPixels, read_photo};
+use likeness_faces::recognise::Embedding;
 use likeness_shared::ids::TaskId;
 use likeness_shared::limits::DEFAULT_PLACEHOLDER;
 use likeness_shared::proto::{InversionSpec, Progress};
 use sha2::{Digest, Sha256};
 
 use super::preview::Previews;
-use super::{LoadedModel, spec};
+use super::{LoadedModel, named_start, spec};
 use crate::engine::machine::{Class, Demand, Side, Stage, Stepped};
 use crate::engine::order::{Ending, Fault, LearnedPerson};
 use crate::inversion::latents::{LatentsError, PhotoLatents, PhotoToEncode};
@@ -24,6 +25,7 @@ use crate::inversion::parameterisation::Parameterisation;
 use crate::inversion::training_pass::RowOutcome;
 use crate::inversion::training_step::TrainingBatch;
 use crate::inversion::{Checkpoint, Inversion, InversionError, InversionOptions, Start, photos_digest};
+use crate::names::NameFinder;
 
 /// Photos that a task sends through the VAE at once.
 const ENCODED_AT_ONCE: usize = 4;
@@ -61,6 +63,9 @@ pub struct InversionJob<'m> {
     checkpoint: Bytes,
     phase: Phase<'m>,
     previews: Previews<'m>,
+    names: Option<&'m NameFinder>,
+    /// Who the photos show, where the start asks for it.
+    person: Option<Embedding>,
 }
 
 impl<'m> InversionJob<'m> {
@@ -86,13 +91,24 @@ impl<'m> InversionJob<'m> {
         let phase = Phase::Intake { waiting: photos.into(), taken: Vec::new(), refused: Vec::new() };
         let class = Class { model: number, size: (width, height) };
         let previews = Previews::new(spec.preview_every);
-        Ok(Self { model, class, task, spec, options, start, checkpoint, phase, previews })
+        let (names, person) = (None, None);
+        Ok(Self { model, class, task, spec, options, start, checkpoint, phase, previews, names, person })
+    }
+
+    /// The same with a bank of names to start from.
+    pub(super) fn with_names(self, names: Option<&'m NameFinder>) -> Self {
+        Self { names, ..self }
+    }
+
+    /// Who these photos show, where the start is to be a name like them.
+    fn recognise(&self, photos: &[Photo]) -> Result<Option<Embedding>, Fault> {
+        let (Start::Id { .. }, Some(names)) = (&self.start, self.names) else { return Ok(None) };
+        names.person(photos.iter().map(Photo::picture)).map_err(|error| Fault::passing("faces_failed", error))
     }
 
     fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Inversion<'m>, Fault> {
         let model = self.model;
-        let start = self
-            .start
+        let start = named_start::resolved(&self.start, model, self.names, self.person.as_ref())?
             .vectors(&model.diffusion, &model.folder)
             .map_err(|error| Fault::lasting("bad_start", error))?;
         let digest = photos_digest(photos);
@@ -194,6 +210,7 @@ impl<'m> InversionJob<'m> {
         }
         if waiting.is_empty() {
             let (photos, refused) = (std::mem::take(taken), std::mem::take(refused));
+            self.person = self.recognise(&photos)?;
             let (side, _) = self.model.diffusion.native_size();
             self.phase = Phase::Encode { photos: squares(photos, refused, side)?, latents: Vec::new() };
         }

@@ -5,11 +5,13 @@ mod generation_job;
 mod guard;
 mod inversion_job;
 mod memory;
+mod named_start;
 mod passes;
 mod preview;
 mod spec;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use likeness_diffusion::picture::RgbPicture;
@@ -19,6 +21,7 @@ use likeness_shared::proto::Progress;
 use super::machine::{Demand, Job, Machine, Memory, PassError, Stage, Stepped};
 use super::order::{Fault, Order, Preview, Work};
 use crate::generation::{GenerationError, TextToImage};
+use crate::names::NameFinder;
 use checkpointing::Checkpointing;
 pub use checkpointing::{ActivationCheckpointing, UnknownCheckpointing};
 use generation_job::GenerationJob;
@@ -42,6 +45,7 @@ pub struct Studio {
     models: Vec<LoadedModel>,
     memory: DeviceMemory,
     checkpointing: Checkpointing,
+    names: Option<Arc<NameFinder>>,
 }
 
 /// A task of one of the two kinds.
@@ -94,7 +98,8 @@ impl Studio {
         let on_cpu = models.iter().all(|model| model.diffusion.is_on_cpu());
         let process = if on_cpu { ProcessMemory::now() } else { None };
         let memory = process.map_or(DeviceMemory::Unknown, DeviceMemory::Process);
-        Self { models, memory, checkpointing: Checkpointing::new(ActivationCheckpointing::default()) }
+        let checkpointing = Checkpointing::new(ActivationCheckpointing::default());
+        Self { models, memory, checkpointing, names: None }
     }
 
     /// The same on the NVIDIA card of this number: passes are filled to what its memory holds.
@@ -109,6 +114,12 @@ impl Studio {
     #[must_use]
     pub fn with_checkpointing(self, rule: ActivationCheckpointing) -> Self {
         Self { checkpointing: Checkpointing::new(rule), ..self }
+    }
+
+    /// Starts people from names of this bank where they ask for it.
+    #[must_use]
+    pub fn with_names(self, names: Option<Arc<NameFinder>>) -> Self {
+        Self { names, ..self }
     }
 
     /// The model of this name, and which one it is.
@@ -136,7 +147,7 @@ impl Machine for Studio {
                 let resumed = Resumed { checkpoint, reseed };
                 let job =
                     InversionJob::open(model, attempt.task, *spec, photos, start_file.as_deref(), resumed)?;
-                StudioJob::Inversion(Box::new(job))
+                StudioJob::Inversion(Box::new(job.with_names(self.names.as_deref())))
             }
             Work::Generation { spec, people, init_image } => {
                 let model = self.model(&spec.model)?;
