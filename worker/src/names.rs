@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use likeness_faces::bank::{Bank, BankError, BankName, NetworksUsed};
+use likeness_faces::bank::{Bank, NetworksUsed};
 use likeness_faces::intake::RgbPixels;
 use likeness_faces::recognise::Embedding;
 use likeness_faces::{FaceError, FaceReader};
 
 use crate::faces::{FacesConfig, FacesError};
 
-/// Finds the name that is most like a person.
+/// A bank of names, and what says who a person is.
 #[derive(Debug)]
 pub struct NameFinder {
     bank: Bank,
@@ -44,18 +44,6 @@ impl NameFinder {
             faces.extend(self.reader.embedding(picture)?);
         }
         Ok(Embedding::mean(&faces))
-    }
-
-    /// The name most like the person among those that `may_be`. `None` where there is none.
-    ///
-    /// # Errors
-    /// [`BankError::Width`] where the embedding is of another recogniser.
-    pub fn nearest(
-        &self,
-        person: &Embedding,
-        may_be: impl Fn(&BankName) -> bool,
-    ) -> Result<Option<&BankName>, BankError> {
-        Ok(self.bank.best(person, 1, may_be)?.first().map(|found| found.name))
     }
 
     /// The bank.

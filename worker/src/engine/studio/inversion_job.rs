@@ -108,9 +108,14 @@ impl<'m> InversionJob<'m> {
 
     fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Inversion<'m>, Fault> {
         let model = self.model;
-        let start = named_start::resolved(&self.start, model, self.names, self.person.as_ref())?
-            .vectors(&model.diffusion, &model.folder)
-            .map_err(|error| Fault::lasting("bad_start", error))?;
+        let start = named_start::resolved(
+            &self.start,
+            model,
+            self.names.map(NameFinder::bank),
+            self.person.as_ref(),
+        )?
+        .vectors(&model.diffusion, &model.folder)
+        .map_err(|error| Fault::lasting("bad_start", error))?;
         let digest = photos_digest(photos);
         let inversion = Inversion::with_latents(
             &model.diffusion,
