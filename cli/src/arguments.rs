@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    bench, completions, demo, devices, generate, invert, people, photos, queue, task, up, worker,
+    bank, bench, completions, demo, devices, generate, invert, people, photos, queue, task, up, worker,
 };
 use crate::output::Format;
 use crate::parity;
@@ -103,6 +103,9 @@ pub(crate) enum Command {
     /// Photos of a person, before they are learned from.
     #[command(subcommand)]
     Photos(photos::PhotosCommand),
+    /// The names that a model can draw, for operators: built once a model, matched against people.
+    #[command(subcommand)]
+    Bank(bank::BankCommand),
     /// Work that was asked for.
     #[command(subcommand)]
     Task(task::TaskCommand),

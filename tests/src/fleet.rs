@@ -123,15 +123,14 @@ impl Coordinator {
         Service::start(name, &mut command)
     }
 
-    /// Starts a worker with the pocket model and a configuration of its own.
+    /// Starts a worker with the pocket model, one slot and this configuration.
     #[must_use]
-    pub fn start_worker_with(&self, name: &str, config: &Path) -> Service {
+    pub fn start_worker_configured(&self, name: &str, config: &Path) -> Service {
         let mut command = Command::new(binaries::path("likeness-worker"));
+        command.arg("--config").arg(config);
         command
             .args(["--coordinator", &format!("http://{}", self.address), "--worker-id", name])
             .args(["--slots", "1", "--device", "cpu", "--log", "info"])
-            .arg("--config")
-            .arg(config)
             .arg("--model")
             .arg(format!("pocket={}", world::pocket_model().display()));
         Service::start(name, &mut command)

@@ -51,7 +51,7 @@ fn photos_that_nobody_can_be_learned_from_are_dropped_and_told() {
     let Some(material) = material("photos in a worker") else { return };
     let folder = tempfile::tempdir().unwrap();
     let coordinator = Coordinator::start(folder.path());
-    let worker = coordinator.start_worker_with("looks", &material.configuration(folder.path()));
+    let worker = coordinator.start_worker_configured("looks", &material.configuration(folder.path()));
     let photo = |name: &str| material.photo(name);
     let broken = folder.path().join("broken.jpg");
     let whole = fs::read(photo("obama.jpg")).unwrap();

@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use likeness_diffusion::model_folder::ModelFolder;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
+use likeness_faces::bank::Bank;
 use likeness_faces::check::PhotoChecker;
 use tokio::sync::mpsc;
 
@@ -115,6 +116,8 @@ pub struct ModelFolders {
     pub digests: BTreeMap<String, String>,
     /// Judges the photos of inversions; `None` = nobody does.
     pub photo_checker: Option<PhotoChecker>,
+    /// Names to start people from; `None` = there is no bank of names.
+    pub bank: Option<Arc<Bank>>,
 }
 
 impl DeviceProgram for ModelFolders {
@@ -154,9 +157,17 @@ impl DeviceProgram for ModelFolders {
             .iter()
             .map(|model| ModelInventory { name: model.name.clone(), digest: model.digest.clone() })
             .collect();
+        if let Some(bank) = &self.bank
+            && !models.iter().any(|model| bank.check_model(&model.digest).is_ok())
+        {
+            tracing::warn!(
+                "faces.bank was built with none of these models: the start \"id\" will be refused; build it again"
+            );
+        }
         let studio = Studio::new(models)
             .with_checkpointing(self.checkpointing)
-            .with_photo_checker(self.photo_checker.clone());
+            .with_photo_checker(self.photo_checker.clone())
+            .with_bank(self.bank.clone());
         Ok((if let Some(number) = card { studio.on_card(number) } else { studio }, inventory))
     }
 }

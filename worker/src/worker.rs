@@ -1,7 +1,10 @@
 //! The worker as one thing to run: configuration in, a drained exit out.
 
+use std::sync::Arc;
+
+use likeness_faces::bank::{Bank, NetworksUsed};
 use likeness_faces::check::{CheckLimits, PhotoChecker};
-use likeness_faces::config::FacesConfig;
+use likeness_faces::config::{FacesConfig, FacesError};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, WorkerConfig};
@@ -53,6 +56,7 @@ fn start_device(config: &WorkerConfig) -> Result<DeviceHandle, WorkerError> {
         digests: config.digests(),
         checkpointing: config.activation_checkpointing,
         photo_checker: photo_checker(&config.faces)?,
+        bank: bank(&config.faces)?,
     };
     Ok(DeviceHandle::start(folders, config.engine_options())?)
 }
@@ -68,4 +72,12 @@ fn photo_checker(faces: &FacesConfig) -> Result<Option<PhotoChecker>, ConfigErro
     let checker = faces.photo_checker(CheckLimits::default().portrait_side)?;
     tracing::info!("photos are searched for faces, and those that cannot be learned from are dropped");
     Ok(Some(checker))
+}
+
+/// Names to start people from; none where no bank is configured. A bank is of use only with the networks that it was built with.
+fn bank(faces: &FacesConfig) -> Result<Option<Arc<Bank>>, ConfigError> {
+    let Some(path) = &faces.bank else { return Ok(None) };
+    let bank = Bank::read(path).map_err(FacesError::from)?;
+    bank.check_networks(&NetworksUsed::of(&faces.reader()?)).map_err(FacesError::from)?;
+    Ok(Some(Arc::new(bank)))
 }

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use likeness_faces::config::{Channels, FacesConfig, RecogniserConfig};
+use likeness_worker::WorkerConfig;
+
+use crate::exit::{CliError, Exit};
 
 /// Options that name two networks.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Networks for faces (none comes with Likeness)")]
+#[command(next_help_heading = "Networks for faces")]
 pub(crate) struct FaceNetworks {
     /// An ONNX file that finds faces, of YuNet's form.
     #[arg(long, env = "LIKENESS_FACE_DETECTOR", value_name = "FILE")]
@@ -50,6 +53,40 @@ impl FaceNetworks {
             faces.recogniser = Some(RecogniserConfig { channels, mean, scale, ..default });
         }
         faces
+    }
+}
+
+/// Networks of a command that looks at faces itself: those named, or those of a worker.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArguments {
+    #[command(flatten)]
+    networks: FaceNetworks,
+    /// A worker's configuration, whose section [faces] says the same and more.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl NetworkArguments {
+    /// The section of the configuration, and above it what the command line says. Detector and recogniser are in it.
+    pub(crate) fn faces(&self) -> anyhow::Result<FacesConfig> {
+        let configured = match &self.config {
+            Some(path) => WorkerConfig::read(path)?.faces,
+            None => FacesConfig::default(),
+        };
+        let faces = self.networks.over(configured);
+        let missing = match (&faces.detector, &faces.recogniser) {
+            (Some(_), Some(_)) => return Ok(faces),
+            (None, Some(_)) => "no network that finds faces is given: add --detector FILE",
+            (Some(_), None) => "no network that tells people apart is given: add --recogniser FILE",
+            (None, None) => {
+                "no networks for faces are given: add --detector FILE and --recogniser FILE, or --config FILE"
+            }
+        };
+        let message = format!(
+            "{missing}; free ones are face_detection_yunet_2023mar.onnx and face_recognition_sface_2021dec.onnx of the \
+             OpenCV Zoo, github.com/opencv/opencv_zoo"
+        );
+        Err(CliError::new(Exit::Usage, message).into())
     }
 }
 

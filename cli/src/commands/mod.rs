@@ -1,5 +1,6 @@
 //! One file a command. Each says what it needs on the command line and does it.
 
+pub(crate) mod bank;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -40,6 +41,7 @@ pub(crate) fn run(arguments: Arguments, started: Instant) -> anyhow::Result<Exit
         Command::Completions(options) => completions::run(&options),
         Command::Devices(_) => devices::run(voice),
         Command::Photos(command) => wait_for(photos::run(&command, global, voice)),
+        Command::Bank(command) => bank::run(&command, global, voice),
         Command::Parity(options) => parity::run(&options, voice),
         Command::Bench(options) => bench::run(&options, started, voice),
         Command::Generate(options) if options.is_local() => local_generation::run(&options, voice),

@@ -111,6 +111,14 @@ fn fill_start(start: Option<Start>, task_seed: u64, checks: &mut Checks) -> Star
         start::Kind::Rand2(rand2) => {
             rand2.seed.get_or_insert(task_seed);
         }
+        start::Kind::Id(id) => match id.names.as_str() {
+            "" => id.names = "full".to_owned(),
+            "full" | "parity" => {}
+            other => {
+                let description = format!("must be \"full\" or \"parity\", not {other:?}");
+                checks.refuse("spec.start.id.names", description);
+            }
+        },
         start::Kind::Vectors(vectors) => {
             checks.parse::<Digest>("spec.start.vectors.artifact_digest", &vectors.artifact_digest);
         }

@@ -3,8 +3,8 @@
 use super::*;
 use crate::ids::Digest;
 use crate::proto::{
-    Consent, EarlyStop, GenerationSpec, InitImage, InversionSpec, LogNormParameterisation, Parameterisation,
-    PersonBinding, Sampler, SphereParameterisation, parameterisation, start,
+    Consent, EarlyStop, GenerationSpec, IdStart, InitImage, InversionSpec, LogNormParameterisation,
+    Parameterisation, PersonBinding, Sampler, SphereParameterisation, Start, parameterisation, start,
 };
 
 fn inversion() -> InversionSpec {
@@ -39,6 +39,24 @@ fn an_inversion_gets_the_documented_defaults() {
     assert_eq!(face.phrase, "human face");
     let kind = spec.parameterisation.and_then(|given| given.kind);
     assert_eq!(kind, Some(parameterisation::Kind::LogNorm(LogNormParameterisation { base: Some(2.71) })));
+}
+
+#[test]
+fn a_start_from_a_name_takes_names_of_any_length_unless_told() {
+    let filled = |names: &str| {
+        let id = start::Kind::Id(IdStart { names: names.to_owned() });
+        let mut checks = Checks::new();
+        let spec = InversionSpec { start: Some(Start { kind: Some(id) }), ..inversion() };
+        let Some(start::Kind::Id(id)) =
+            fill_inversion(Some(spec), &mut checks).start.and_then(|start| start.kind)
+        else {
+            panic!("another start")
+        };
+        (id.names, fields(checks))
+    };
+    assert_eq!(filled(""), ("full".to_owned(), vec![]));
+    assert_eq!(filled("parity"), ("parity".to_owned(), vec![]));
+    assert_eq!(filled("half").1, ["spec.start.id.names"]);
 }
 
 fn on_the_sphere(kappa: Option<f64>) -> Option<Parameterisation> {

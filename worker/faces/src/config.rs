@@ -27,6 +27,8 @@ pub struct FacesConfig {
     pub recogniser: Option<RecogniserConfig>,
     /// A second recogniser of another training, that scores what the first one has chosen; nothing = the first.
     pub judge: Option<RecogniserConfig>,
+    /// The names that the model knows, as `likeness bank build` writes them; nothing = no start `id`.
+    pub bank: Option<PathBuf>,
     /// What a photo must be like.
     pub limits: FaceLimits,
 }
@@ -46,6 +48,10 @@ pub struct RecogniserConfig {
     /// More than 0, 255 at most.
     #[serde(default = "one")]
     pub scale: f32,
+    /// The cosine that 95 % of pairs of photos of one person reach, more than 0 and less than 1: what portraits of a name must have
+    /// for a bank. It depends on the network; the default is OpenCV's working point of SFace.
+    #[serde(default = "same_person")]
+    pub same_person: f32,
 }
 
 /// The order of the colours.
@@ -90,6 +96,10 @@ fn one() -> f32 {
     1.0
 }
 
+fn same_person() -> f32 {
+    0.363
+}
+
 impl Default for FacesConfig {
     fn default() -> Self {
         let DetectorOptions { side, score, .. } = DetectorOptions::default();
@@ -99,6 +109,7 @@ impl Default for FacesConfig {
             detector_score: score,
             recogniser: None,
             judge: None,
+            bank: None,
             limits: FaceLimits::default(),
         }
     }
@@ -140,6 +151,14 @@ pub enum FacesError {
         /// What was given.
         path: PathBuf,
     },
+    /// The bank of names.
+    #[error("faces.bank: {0}")]
+    Bank(#[from] BankError),
+    /// A bank without a recogniser to match people with.
+    #[error(
+        "faces.bank is of no use without faces.detector and faces.recogniser: give those that it was built with"
+    )]
+    BankAlone,
     /// An option, or a network that cannot be used.
     #[error("faces.{name}: {source}")]
     Network {
@@ -153,7 +172,17 @@ pub enum FacesError {
 impl RecogniserConfig {
     /// This file, with the default arithmetic.
     pub fn of(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), channels: Channels::default(), mean: 0.0, scale: one() }
+        let (channels, scale, same_person) = (Channels::default(), one(), same_person());
+        Self { file: file.into(), channels, mean: 0.0, scale, same_person }
+    }
+
+    fn validate(&self) -> Result<(), FaceError> {
+        self.options().validate()?;
+        if self.same_person > 0.0 && self.same_person < 1.0 {
+            return Ok(());
+        }
+        let (value, rule) = (self.same_person.to_string(), "more than 0 and less than 1, such as 0.363");
+        Err(FaceError::Option { name: "same_person", value, rule })
     }
 
     fn options(&self) -> RecogniserOptions {
@@ -181,11 +210,17 @@ impl FacesConfig {
         let recognisers = [("recogniser", &self.recogniser), ("judge", &self.judge)];
         let recognisers = recognisers.into_iter().filter_map(|(name, given)| Some((name, given.as_ref()?)));
         for (name, recogniser) in recognisers {
-            recogniser.options().validate().map_err(at(name))?;
+            recogniser.validate().map_err(at(name))?;
             if detector.is_none() {
                 return Err(FacesError::NoDetector(name));
             }
             present(name, &recogniser.file)?;
+        }
+        if let Some(path) = &self.bank {
+            present("bank", path)?;
+            if detector.is_none() || self.recogniser.is_none() {
+                return Err(FacesError::BankAlone);
+            }
         }
         detector.map_or(Ok(()), |path| present("detector", path))
     }
@@ -206,6 +241,16 @@ impl FacesConfig {
         let limits = self.check_limits(portrait_side);
         PhotoChecker::new(detector, recogniser, PhotoLimits::default(), limits)
             .map_err(|source| FacesError::Network { name: "limits", source })
+    }
+
+    /// Loads detector and recogniser for embeddings alone.
+    ///
+    /// # Errors
+    /// As [`Self::photo_checker`].
+    pub fn reader(&self) -> Result<FaceReader, FacesError> {
+        let detector = self.detector()?;
+        let recogniser = self.recogniser.as_ref().ok_or(FacesError::Missing("recogniser", SFACE))?;
+        Ok(FaceReader::new(detector, load("recogniser", recogniser)?))
     }
 
     /// Loads the detector.
@@ -301,6 +346,12 @@ mod tests {
         config.validate().unwrap();
         let loaded = config.photo_checker(512).unwrap_err().to_string();
         assert!(loaded.starts_with("faces.detector: ") && loaded.contains("is not an ONNX file"), "{loaded}");
+        let alone = FacesConfig { bank: Some(file.clone()), ..FacesConfig::default() };
+        assert!(said(&alone).contains("faces.bank is of no use without"), "{}", said(&alone));
+        let unlike = RecogniserConfig { same_person: 1.0, ..RecogniserConfig::of(&file) };
+        assert!(
+            said(&FacesConfig { recogniser: Some(unlike), ..config.clone() }).contains("same_person is 1")
+        );
         config.judge = Some(RecogniserConfig { scale: 0.0, ..RecogniserConfig::of(&file) });
         assert!(said(&config).starts_with("faces.judge: scale is 0"));
         let limits = FaceLimits { min_likeness: 7.0, ..FaceLimits::default() };

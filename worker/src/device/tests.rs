@@ -122,8 +122,14 @@ async fn three_quick_deaths_are_the_end() {
 async fn a_model_that_cannot_be_loaded_is_named() {
     let models = vec![("pocket".to_owned(), PathBuf::from("/nowhere"))];
     let (digests, checkpointing) = (BTreeMap::new(), ActivationCheckpointing::Auto);
-    let folders =
-        ModelFolders { device: DeviceChoice::Cpu, models, digests, checkpointing, photo_checker: None };
+    let folders = ModelFolders {
+        device: DeviceChoice::Cpu,
+        models,
+        digests,
+        checkpointing,
+        photo_checker: None,
+        bank: None,
+    };
     let mut device = DeviceHandle::start(folders, EngineOptions::default()).unwrap();
     let DeviceEvent::Dead(reason) = next(&mut device).await else { panic!("it was loaded") };
     assert!(reason.contains("\"pocket\"") && reason.contains("/nowhere"), "{reason}");
@@ -137,8 +143,14 @@ async fn a_model_of_another_digest_than_the_pinned_one_is_not_loaded() {
         let models = vec![("pocket".to_owned(), folder.clone())];
         let digests = BTreeMap::from([("pocket".to_owned(), pinned.to_owned())]);
         let checkpointing = ActivationCheckpointing::Auto;
-        let folders =
-            ModelFolders { device: DeviceChoice::Cpu, models, digests, checkpointing, photo_checker: None };
+        let folders = ModelFolders {
+            device: DeviceChoice::Cpu,
+            models,
+            digests,
+            checkpointing,
+            photo_checker: None,
+            bank: None,
+        };
         DeviceHandle::start(folders, EngineOptions::default()).unwrap()
     };
     let other = "0f".repeat(32);

@@ -1,4 +1,4 @@
-//! Where the vectors begin: a phrase, two names, or vectors given by the caller.
+//! Where the vectors begin: a phrase, a name, two names, or vectors given by the caller.
 //!
 //! A start is K x D: K rows of the frozen token table (D is the text encoder's width), or a person file.
 
@@ -10,6 +10,8 @@ use likeness_diffusion::person_file::{PersonFile, PersonFileError};
 use likeness_diffusion::rng::{CounterRng, Purpose};
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
+/// Most tokens of a name that an `id` start takes.
+const MAX_NAME_TOKENS: usize = 4;
 /// The phrase of the `face` start.
 pub const FACE_PHRASE: &str = "human face";
 /// The file of names in a model folder, one name a line.
@@ -30,8 +32,48 @@ pub enum Start {
         /// Which pair.
         seed: u64,
     },
+    /// The vectors of the name of a bank that is most like the person. Whoever has bank and photos makes [`Start::Tokens`] of it.
+    Id {
+        /// Which names.
+        names: IdNames,
+    },
+    /// The vectors of these tokens.
+    Tokens {
+        /// What they stand for, as [`Start::kind`] says it.
+        kind: &'static str,
+        /// One for each vector.
+        ids: Vec<u32>,
+    },
     /// Given vectors, K x D.
     Vectors(Vec<Vec<f32>>),
+}
+
+/// The names that an `id` start may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdNames {
+    /// Those of 1 to 4 tokens: the person has as many vectors as the name.
+    #[default]
+    Full,
+    /// Those of two tokens, as the paper has it.
+    Parity,
+}
+
+impl IdNames {
+    /// Whether a name of so many tokens may be taken.
+    pub fn takes(self, tokens: usize) -> bool {
+        match self {
+            Self::Full => (1..=MAX_NAME_TOKENS).contains(&tokens),
+            Self::Parity => tokens == 2,
+        }
+    }
+
+    /// Which they are, in words.
+    pub fn described(self) -> &'static str {
+        match self {
+            Self::Full => "1 to 4 tokens",
+            Self::Parity => "two tokens",
+        }
+    }
 }
 
 impl Default for Start {
@@ -61,11 +103,11 @@ pub enum StartError {
     },
     /// Too few names of two tokens.
     #[error(
-        "rand2 needs two names of exactly two tokens, {path} has {found}: add names, or start from \"face\""
+        "rand2 needs two names of exactly two tokens, {place} has {found}: add names, or start from \"face\""
     )]
     TooFewNames {
-        /// The file of names.
-        path: PathBuf,
+        /// Where the names are.
+        place: String,
         /// Names of two tokens in it.
         found: usize,
     },
@@ -93,6 +135,9 @@ pub enum StartError {
         /// What the tokenizer said.
         reason: String,
     },
+    /// An `id` start that nobody has made tokens of.
+    #[error("the start \"id\" needs a bank of names and photos: start from \"face\"")]
+    NoBank,
     /// The device gave no token vectors.
     #[error("the token table could not be read: {0}")]
     Table(String),
@@ -109,6 +154,8 @@ impl Start {
         match self {
             Self::Face { .. } => "face",
             Self::Rand2 { .. } => "rand2",
+            Self::Id { .. } => "id",
+            Self::Tokens { kind, .. } => kind,
             Self::Vectors(_) => "vectors",
         }
     }
@@ -130,8 +177,10 @@ impl Start {
                 let path = model_folder.join(NAMES_FILE);
                 let names = read_names(&path)?;
                 let ids = names.iter().map(|name| token_ids(model, name)).collect::<Result<Vec<_>, _>>()?;
-                token_rows(model, &pick_pair(ids.into_iter(), *seed, path)?)?
+                token_rows(model, &pick_pair(ids.into_iter(), *seed, &path.display().to_string())?)?
             }
+            Self::Id { .. } => return Err(StartError::NoBank),
+            Self::Tokens { ids, .. } => token_rows(model, ids)?,
             Self::Vectors(vectors) => vectors.clone(),
         };
         check_width(&vectors, model.text_encoder.width())?;
@@ -151,10 +200,10 @@ fn read_names(path: &Path) -> Result<Vec<String>, StartError> {
 }
 
 /// First token of one name and second token of another, among the names of exactly two tokens.
-fn pick_pair(
+pub(crate) fn pick_pair(
     names: impl Iterator<Item = Vec<u32>>,
     seed: u64,
-    path: PathBuf,
+    place: &str,
 ) -> Result<[u32; 2], StartError> {
     let pairs: Vec<[u32; 2]> = names.filter_map(|ids| <[u32; 2]>::try_from(ids).ok()).collect();
     let count = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
@@ -162,7 +211,7 @@ fn pick_pair(
     let chosen = |place: usize| order.get(place).and_then(|index| pairs.get(*index as usize));
     match (chosen(0), chosen(1)) {
         (Some(first), Some(second)) => Ok([first[0], second[1]]),
-        _ => Err(StartError::TooFewNames { path, found: pairs.len() }),
+        _ => Err(StartError::TooFewNames { place: place.to_owned(), found: pairs.len() }),
     }
 }
 
@@ -200,7 +249,7 @@ mod tests {
     use super::*;
 
     fn pick(names: &[&[u32]], seed: u64) -> Result<[u32; 2], StartError> {
-        pick_pair(names.iter().map(|ids| ids.to_vec()), seed, PathBuf::from("names.txt"))
+        pick_pair(names.iter().map(|ids| ids.to_vec()), seed, "names.txt")
     }
 
     #[test]
@@ -221,6 +270,12 @@ mod tests {
     fn too_few_names_of_two_tokens_are_counted() {
         let refused = pick(&[&[1, 2], &[3]], 0).unwrap_err();
         assert!(refused.to_string().contains("names.txt has 1"), "{refused}");
+    }
+
+    #[test]
+    fn the_paper_takes_names_of_two_tokens_alone() {
+        let taken = |names: IdNames| (0..7).filter(|tokens| names.takes(*tokens)).collect::<Vec<_>>();
+        assert_eq!((taken(IdNames::Full), taken(IdNames::Parity)), (vec![1, 2, 3, 4], vec![2]));
     }
 
     #[test]

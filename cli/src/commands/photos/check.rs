@@ -12,12 +12,11 @@ use likeness_faces::config::FacesConfig;
 use likeness_faces::intake::{PhotoLimits, RgbPixels};
 use likeness_faces::report::photo_report;
 use likeness_shared::proto::PhotoReport;
-use likeness_worker::WorkerConfig;
 
 use super::by_server;
 use super::report::Report;
 use crate::arguments::Global;
-use crate::commands::face_networks::FaceNetworks;
+use crate::commands::face_networks::NetworkArguments;
 use crate::contact_sheet;
 use crate::exit::{CliError, Exit};
 use crate::output::Voice;
@@ -48,10 +47,7 @@ pub(crate) struct CheckArguments {
     #[arg(required = true, value_name = "PHOTO")]
     photos: Vec<PathBuf>,
     #[command(flatten)]
-    networks: FaceNetworks,
-    /// A worker's configuration, whose section [faces] says the same and more.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    networks: NetworkArguments,
     /// Sides of the portraits that are cut: what the model draws.
     #[arg(long, default_value_t = 512, value_name = "PIXELS", value_parser = side)]
     size: u32,
@@ -81,7 +77,7 @@ fn check_here(options: &CheckArguments, voice: Voice) -> anyhow::Result<PhotoRep
     if let Some(path) = &options.contact_sheet {
         whole_file::check_target(path)?;
     }
-    let faces = networks(options)?;
+    let faces = options.networks.faces()?;
     faces.validate()?;
     let checker = faces.photo_checker(options.size)?;
     look_for(&options.photos)?;
@@ -90,28 +86,6 @@ fn check_here(options: &CheckArguments, voice: Voice) -> anyhow::Result<PhotoRep
         draw(&set, path, voice)?;
     }
     Ok(photo_report(&set, &[]))
-}
-
-/// The section of the configuration, and above it what the command line says.
-fn networks(options: &CheckArguments) -> anyhow::Result<FacesConfig> {
-    let configured = match &options.config {
-        Some(path) => WorkerConfig::read(path)?.faces,
-        None => FacesConfig::default(),
-    };
-    let faces = options.networks.over(configured);
-    let missing = match (&faces.detector, &faces.recogniser) {
-        (Some(_), Some(_)) => return Ok(faces),
-        (None, Some(_)) => "no network that finds faces is given: add --detector FILE",
-        (Some(_), None) => "no network that tells people apart is given: add --recogniser FILE",
-        (None, None) => {
-            "no networks for faces are given: add --detector FILE and --recogniser FILE, or --config FILE, or --by-server"
-        }
-    };
-    let message = format!(
-        "{missing}; free ones are face_detection_yunet_2023mar.onnx and face_recognition_sface_2021dec.onnx of the \
-         OpenCV Zoo, github.com/opencv/opencv_zoo"
-    );
-    Err(CliError::new(Exit::Usage, message).into())
 }
 
 /// Files that are not there or are no files; all complaints come at once.

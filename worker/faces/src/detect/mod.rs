@@ -66,6 +66,11 @@ impl Detector {
         self.network.digest()
     }
 
+    /// How it looks for faces.
+    pub fn options(&self) -> &DetectorOptions {
+        &self.options
+    }
+
     fn detect_at(&self, picture: &RgbPixels, side: u32) -> Result<Vec<Face>, FaceError> {
         let fitted = Fitted::new(picture, side, self.sides)?;
         let (height, width) = (fitted.height, fitted.width);

@@ -13,6 +13,12 @@ impl Embedding {
             .then(|| Self(values.iter().map(|value| (f64::from(*value) / length) as f32).collect()))
     }
 
+    /// Numbers that are a direction already, kept to the last bit. `None` where their length is not 1.
+    pub(crate) fn of_unit(values: Vec<f32>) -> Option<Self> {
+        let length = values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+        ((length - 1.0).abs() < 1e-3).then_some(Self(values))
+    }
+
     /// The direction of the mean; `None` where there are none, or they cancel out. All have the same width.
     pub fn mean<'a>(embeddings: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
         let mut sum: Vec<f32> = Vec::new();

@@ -86,6 +86,11 @@ impl Recogniser {
         self.network.digest()
     }
 
+    /// How it takes pixels.
+    pub fn options(&self) -> &RecogniserOptions {
+        &self.options
+    }
+
     fn embed_batch(&self, chips: &[RgbPixels]) -> Result<Vec<Embedding>, FaceError> {
         // A file that fixes the batch gets its whole batch, black where there are no more faces.
         let batch = self.fixed_batch.unwrap_or(chips.len());

@@ -12,6 +12,7 @@ use likeness_faces::FaceError;
 use likeness_faces::check::{CheckLimits, CheckedPhoto, CheckedSet, PhotoChecker};
 use likeness_faces::intake::{Photo, PhotoLimits, PhotoRefused, PhotoSet, RgbPixels, read_photo};
 use likeness_faces::portrait::Portrait;
+use likeness_faces::recognise::Embedding;
 use likeness_faces::report::{of_task, photo_report};
 use likeness_shared::proto::{InversionSpec, PhotoReport};
 
@@ -39,6 +40,8 @@ pub(super) struct TakenIn {
     pub(super) faces: Vec<FaceEllipse>,
     /// What was found of all that were given, where they were searched for faces.
     pub(super) report: Option<Box<PhotoReport>>,
+    /// Who they show, where they were searched for faces. It stays in this process.
+    pub(super) person: Option<Embedding>,
 }
 
 impl Intake {
@@ -108,7 +111,7 @@ fn squares(photos: Vec<Photo>, refused: Vec<PhotoRefused>, side: u32) -> Result<
     let set = PhotoSet::new(photos, &PhotoLimits::default()).map_err(|refused| refusal(&refused))?;
     let photos: Vec<_> = set.photos().iter().map(|photo| picture(photo.square(side))).collect();
     let faces = vec![FaceEllipse::default(); photos.len()];
-    Ok(TakenIn { photos, faces, report: None })
+    Ok(TakenIn { photos, faces, report: None, person: None })
 }
 
 /// The portraits of the photos that can be learned from, or why they are too few.
@@ -124,12 +127,13 @@ fn portraits(set: CheckedSet, digests: &[String]) -> Result<TakenIn, Fault> {
             .join(". ");
         return Err(Fault::lasting(refused.code.as_str(), message).about(report));
     }
+    let person = set.identity();
     let usable = set.photos.into_iter().filter(CheckedPhoto::is_usable);
     let (faces, photos) = usable
         .filter_map(|photo| photo.portrait)
         .map(|portrait| (ellipse(&portrait), picture(portrait.pixels)))
         .unzip();
-    Ok(TakenIn { photos, faces, report: Some(report) })
+    Ok(TakenIn { photos, faces, report: Some(report), person })
 }
 
 /// The face of a portrait: where it is in an FFHQ-style crop, if that had not been moved or shrunk to stay in the photo.

@@ -9,7 +9,9 @@ use likeness_diffusion::person_file::{PersonFile, keys};
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::schedule::NoiseSchedule;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
+use likeness_faces::bank::Bank;
 use likeness_faces::check::PhotoChecker;
+use likeness_faces::recognise::Embedding;
 use likeness_shared::ids::TaskId;
 use likeness_shared::limits::DEFAULT_PLACEHOLDER;
 use likeness_shared::proto::{InversionSpec, PhotoReport, Progress};
@@ -17,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::intake::{Intake, TakenIn};
 use super::preview::Previews;
-use super::{LoadedModel, spec};
+use super::{LoadedModel, named_start, spec};
 use crate::engine::machine::{Class, Demand, Side, Stage, Stepped};
 use crate::engine::order::{Ending, Fault, LearnedPerson};
 use crate::inversion::face_mask::FaceEllipse;
@@ -73,6 +75,9 @@ pub struct InversionJob<'m> {
     photos_used: u32,
     /// What was found of all of them.
     photo_report: Option<Box<PhotoReport>>,
+    bank: Option<&'m Bank>,
+    /// Who the photos show, once all have been taken in, where they were searched for faces.
+    person: Option<Embedding>,
 }
 
 impl<'m> InversionJob<'m> {
@@ -98,7 +103,6 @@ impl<'m> InversionJob<'m> {
         let phase = Phase::Intake(Intake::new(photos.files, photos.checker, &spec, width)?);
         let class = Class { model: number, size: (width, height) };
         let previews = Previews::new(spec.preview_every);
-        let (photos_used, photo_report) = (0, None);
         Ok(Self {
             model,
             class,
@@ -109,15 +113,21 @@ impl<'m> InversionJob<'m> {
             checkpoint,
             phase,
             previews,
-            photos_used,
-            photo_report,
+            photos_used: 0,
+            photo_report: None,
+            bank: None,
+            person: None,
         })
+    }
+
+    /// The same with a bank of names to start from.
+    pub(super) fn with_bank(self, bank: Option<&'m Bank>) -> Self {
+        Self { bank, ..self }
     }
 
     fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Inversion<'m>, Fault> {
         let model = self.model;
-        let start = self
-            .start
+        let start = named_start::resolved(&self.start, model, self.bank, self.person.as_ref())?
             .vectors(&model.diffusion, &model.folder)
             .map_err(|error| Fault::lasting("bad_start", error))?;
         let digest = photos_digest(photos);
@@ -216,13 +226,14 @@ impl<'m> InversionJob<'m> {
         let Phase::Intake(intake) = &mut self.phase else { return Ok(None) };
         intake.next()?;
         if intake.is_done() {
-            let TakenIn { photos, faces, report } = intake.finish()?;
+            let TakenIn { photos, faces, report, person } = intake.finish()?;
             if let Some(report) = report.as_ref().filter(|report| report.used < report.given) {
                 let (used, given) = (report.used, report.given);
                 tracing::info!(task = %self.task, used, given, "photos that cannot be learned from are dropped");
             }
             self.photos_used = u32::try_from(photos.len()).unwrap_or(u32::MAX);
             self.photo_report = report;
+            self.person = person;
             self.phase = Phase::Encode { photos, faces, latents: Vec::new() };
         }
         Ok(None)

@@ -6,15 +6,18 @@ mod guard;
 mod intake;
 mod inversion_job;
 mod memory;
+mod named_start;
 mod passes;
 mod preview;
 mod spec;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
+use likeness_faces::bank::Bank;
 use likeness_faces::check::PhotoChecker;
 use likeness_shared::proto::Progress;
 
@@ -46,6 +49,8 @@ pub struct Studio {
     checkpointing: Checkpointing,
     /// Judges photos, where there are networks for faces.
     photo_checker: Option<PhotoChecker>,
+    /// Names to start people from, where there is a bank.
+    bank: Option<Arc<Bank>>,
 }
 
 /// A task of one of the two kinds.
@@ -99,7 +104,7 @@ impl Studio {
         let process = if on_cpu { ProcessMemory::now() } else { None };
         let memory = process.map_or(DeviceMemory::Unknown, DeviceMemory::Process);
         let checkpointing = Checkpointing::new(ActivationCheckpointing::default());
-        Self { models, memory, checkpointing, photo_checker: None }
+        Self { models, memory, checkpointing, photo_checker: None, bank: None }
     }
 
     /// The same on the NVIDIA card of this number: passes are filled to what its memory holds.
@@ -120,6 +125,12 @@ impl Studio {
     #[must_use]
     pub fn with_photo_checker(self, photo_checker: Option<PhotoChecker>) -> Self {
         Self { photo_checker, ..self }
+    }
+
+    /// Starts people from names of this bank where they ask for it.
+    #[must_use]
+    pub fn with_bank(self, bank: Option<Arc<Bank>>) -> Self {
+        Self { bank, ..self }
     }
 
     /// The model of this name, and which one it is.
@@ -148,7 +159,7 @@ impl Machine for Studio {
                 let resumed = Resumed { checkpoint, reseed };
                 let job =
                     InversionJob::open(model, attempt.task, *spec, photos, start_file.as_deref(), resumed)?;
-                StudioJob::Inversion(Box::new(job))
+                StudioJob::Inversion(Box::new(job.with_bank(self.bank.as_deref())))
             }
             Work::Generation { spec, people, init_image } => {
                 let model = self.model(&spec.model)?;

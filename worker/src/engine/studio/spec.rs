@@ -13,7 +13,7 @@ use crate::generation::{GenerationOptions, InitImage, Person};
 use crate::inversion::early_stop::EarlyStopOptions;
 use crate::inversion::options::Timesteps;
 use crate::inversion::parameterisation::{L2Mode, Parameterisation};
-use crate::inversion::start::FACE_PHRASE;
+use crate::inversion::start::{FACE_PHRASE, IdNames};
 use crate::inversion::{InversionOptions, Refinements, Start};
 
 /// The options of an inversion.
@@ -96,6 +96,15 @@ pub(super) fn start(spec: &InversionSpec, file: Option<&[u8]>) -> Result<Start, 
         }
         Some(start::Kind::Face(face)) => Ok(Start::Face { phrase: face.phrase.clone() }),
         Some(start::Kind::Rand2(rand2)) => Ok(Start::Rand2 { seed: rand2.seed.unwrap_or(spec.seed) }),
+        Some(start::Kind::Id(id)) => match id.names.as_str() {
+            "" | "full" => Ok(Start::Id { names: IdNames::Full }),
+            "parity" => Ok(Start::Id { names: IdNames::Parity }),
+            other => {
+                let message =
+                    format!("names {other:?} are not known to this worker: use \"full\" or \"parity\"");
+                Err(Fault::lasting("bad_spec", message))
+            }
+        },
         Some(start::Kind::Vectors(_)) => {
             let file =
                 file.ok_or_else(|| Fault::lasting("bad_start", "the start's person file is missing"))?;
@@ -186,6 +195,20 @@ mod tests {
             Start::Rand2 { seed: 3 },
             "the task's seed unless one is given"
         );
+    }
+
+    #[test]
+    fn an_id_start_says_which_names() {
+        let of = |names: &str| {
+            let id = start::Kind::Id(proto::IdStart { names: names.to_owned() });
+            start(
+                &InversionSpec { start: Some(proto::Start { kind: Some(id) }), ..InversionSpec::default() },
+                None,
+            )
+        };
+        assert_eq!(of("").unwrap(), Start::Id { names: IdNames::Full });
+        assert_eq!(of("parity").unwrap(), Start::Id { names: IdNames::Parity });
+        assert!(of("all").unwrap_err().message.contains("\"all\""));
     }
 
     #[test]
