@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::FaceError;
+use crate::bank::BankError;
 use crate::check::{CheckLimits, PhotoChecker};
 use crate::detect::{Detector, DetectorOptions};
 use crate::intake::PhotoLimits;
 use crate::recognise::{ChannelOrder, Recogniser, RecogniserOptions};
+use crate::{FaceError, FaceReader};
 
 /// Networks for faces, as ONNX files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
