@@ -8,7 +8,6 @@ use anyhow::Context;
 use clap::Args;
 use image::RgbImage;
 use likeness_faces::check::{CheckedSet, PhotoChecker};
-use likeness_faces::config::FacesConfig;
 use likeness_faces::intake::{PhotoLimits, RgbPixels};
 use likeness_faces::report::photo_report;
 use likeness_shared::proto::PhotoReport;
