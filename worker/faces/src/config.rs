@@ -28,6 +28,8 @@ pub struct FacesConfig {
     pub recogniser: Option<RecogniserConfig>,
     /// A second recogniser of another training, that scores what the first one has chosen; nothing = the first.
     pub judge: Option<RecogniserConfig>,
+    /// The folder of a CLIP model in the layout of `transformers`, that scores how pictures fit their prompts; nothing = no such score.
+    pub clip: Option<PathBuf>,
     /// The names that the model knows, as `likeness bank build` writes them; nothing = no start `id`.
     pub bank: Option<PathBuf>,
     /// What a photo must be like.
@@ -110,6 +112,7 @@ impl Default for FacesConfig {
             detector_score: score,
             recogniser: None,
             judge: None,
+            clip: None,
             bank: None,
             limits: FaceLimits::default(),
         }
@@ -149,6 +152,15 @@ pub enum FacesError {
     NoFile {
         /// Which option.
         name: &'static str,
+        /// What was given.
+        path: PathBuf,
+    },
+    /// No CLIP model in the folder.
+    #[error(
+        "faces.clip: {} has no config.json: give the folder of a CLIP model in the layout of transformers, such as openai/clip-vit-base-patch32",
+        path.display()
+    )]
+    NoClip {
         /// What was given.
         path: PathBuf,
     },
@@ -216,6 +228,9 @@ impl FacesConfig {
                 return Err(FacesError::NoDetector(name));
             }
             present(name, &recogniser.file)?;
+        }
+        if let Some(path) = self.clip.as_ref().filter(|path| !path.join("config.json").is_file()) {
+            return Err(FacesError::NoClip { path: path.clone() });
         }
         if let Some(path) = &self.bank {
             present("bank", path)?;
@@ -349,6 +364,12 @@ mod tests {
         assert!(loaded.starts_with("faces.detector: ") && loaded.contains("is not an ONNX file"), "{loaded}");
         let alone = FacesConfig { bank: Some(file.clone()), ..FacesConfig::default() };
         assert!(said(&alone).contains("faces.bank is of no use without"), "{}", said(&alone));
+        let clip = FacesConfig { clip: Some(folder.path().to_owned()), ..FacesConfig::default() };
+        assert!(
+            said(&clip).contains("faces.clip") && said(&clip).contains("no config.json"),
+            "{}",
+            said(&clip)
+        );
         let unlike = RecogniserConfig { same_person: 1.0, ..RecogniserConfig::of(&file) };
         assert!(
             said(&FacesConfig { recogniser: Some(unlike), ..config.clone() }).contains("same_person is 1")

@@ -1,10 +1,12 @@
 //! Likeness and fit in one figure.
 
+use serde::{Deserialize, Serialize};
+
 use super::mean;
 
 /// The product of likeness and fit, each raised by 1 so that neither is ever below zero, in both orders: of the means, as the method's
 /// paper reports it, and picture by picture, which rewards those that are good at both.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Aggregate {
     /// `(1 + mean clip) (1 + mean id)`.
     pub of_means: f64,

@@ -1,12 +1,13 @@
 //! Likeness: drawn faces against photos of the person.
 
 use likeness_faces::recognise::Embedding;
+use serde::{Deserialize, Serialize};
 
 use super::mean;
 
 /// How alike drawn pictures and photos are. Cosines of one recogniser: those of another mean something else, which is what ceiling and
 /// floor are for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// Mean cosine over all pairs of a drawn picture and a photo; a picture without a face counts 0.
     pub id: f64,
