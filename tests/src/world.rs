@@ -33,3 +33,15 @@ pub fn photos(person: &str) -> Vec<PathBuf> {
     photos.sort();
     photos
 }
+
+/// The section `[faces]` of a worker that looks at pictures of the pocket world, by networks trained for it. It comes last in a file.
+#[must_use]
+pub fn faces_section() -> String {
+    let folder = pocket_model().join("faces");
+    let folder = folder.display();
+    format!(
+        "[faces]\ndetector = \"{folder}/detector.onnx\"\ndetector_score = 0.6\n\
+         [faces.limits]\nmin_face = 32.0\nduplicate_likeness = 0.99\n\
+         [faces.recogniser]\nfile = \"{folder}/recogniser.onnx\"\nsame_person = 0.58\n"
+    )
+}
