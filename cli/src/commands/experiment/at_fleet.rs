@@ -36,6 +36,13 @@ pub(super) struct Fleet {
     under_way: Arc<Mutex<BTreeSet<TaskId>>>,
 }
 
+/// What a task is to do.
+#[derive(Clone)]
+enum Asked {
+    Inversion(InversionSpec),
+    Generation(GenerationSpec),
+}
+
 /// What came of a unit.
 pub(super) struct Fetched {
     pub(super) inversion: InversionResult,
@@ -92,14 +99,8 @@ impl Fleet {
     }
 
     async fn invert(&self, key: UnitKey) -> anyhow::Result<Task> {
-        let spec = self.inversion(key)?;
-        self.until_done(&format!("{} {key}", self.experiment), async |request_id| {
-            let (tenant, user) = (self.global.tenant.clone(), self.global.user.clone());
-            let request =
-                SubmitInversionRequest { request_id, tenant, user, spec: Some(spec.clone()), timing: None };
-            Ok(self.client.submit_inversion(request).await?.task)
-        })
-        .await
+        let name = format!("{} {key}", self.experiment);
+        self.until_done(&name, Asked::Inversion(self.inversion(key)?)).await
     }
 
     /// Every prompt, all asked for at once.
@@ -121,13 +122,8 @@ impl Fleet {
             guidance_scale: Some(plan.guidance),
             ..GenerationSpec::default()
         };
-        self.until_done(&format!("{} {key} prompt {prompt} of {person}", self.experiment), async |request_id| {
-            let (tenant, user) = (self.global.tenant.clone(), self.global.user.clone());
-            let request =
-                SubmitGenerationRequest { request_id, tenant, user, spec: Some(spec.clone()), timing: None };
-            Ok(self.client.submit_generation(request).await?.task)
-        })
-        .await
+        let name = format!("{} {key} prompt {prompt} of {person}", self.experiment);
+        self.until_done(&name, Asked::Generation(spec)).await
     }
 
     fn inversion(&self, key: UnitKey) -> anyhow::Result<InversionSpec> {
@@ -152,15 +148,11 @@ impl Fleet {
     }
 
     /// The task of this name, done. One that ended badly is asked for anew a few times: an earlier run may have cancelled it.
-    async fn until_done(
-        &self,
-        name: &str,
-        submit: impl AsyncFn(String) -> anyhow::Result<Option<Task>>,
-    ) -> anyhow::Result<Task> {
+    async fn until_done(&self, name: &str, asked: Asked) -> anyhow::Result<Task> {
         let mut attempt = 0;
         loop {
             let request_id = Digest::of(format!("{name} {attempt}").as_bytes()).to_string();
-            let task = submit(request_id).await?.context("the server's answer holds no task")?;
+            let task = self.submit(request_id, &asked).await?.context("the server's answer holds no task")?;
             let was_over = is_terminal(task.state());
             let id = invert::task_id(&task)?;
             self.note(|under_way| under_way.insert(id));
@@ -174,6 +166,22 @@ impl Fleet {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    async fn submit(&self, request_id: String, asked: &Asked) -> anyhow::Result<Option<Task>> {
+        let (tenant, user) = (self.global.tenant.clone(), self.global.user.clone());
+        Ok(match asked.clone() {
+            Asked::Inversion(spec) => {
+                let request =
+                    SubmitInversionRequest { request_id, tenant, user, spec: Some(spec), timing: None };
+                self.client.submit_inversion(request).await?.task
+            }
+            Asked::Generation(spec) => {
+                let request =
+                    SubmitGenerationRequest { request_id, tenant, user, spec: Some(spec), timing: None };
+                self.client.submit_generation(request).await?.task
+            }
+        })
     }
 
     fn note<T>(&self, change: impl FnOnce(&mut BTreeSet<TaskId>) -> T) -> T {

@@ -110,7 +110,7 @@ mod tests {
         assert_eq!((person.name.as_str(), person.photos.len(), person.held_out.len()), ("ann", 3, 2));
         assert_eq!((last(person.held_out.first()), last(person.held_out.last())), ('4', '5'));
         assert_eq!(person.plan().photos.len(), 3);
-        let few = read(folder.path(), 2).unwrap_err().to_string();
+        let few = read(folder.path(), 2).err().unwrap().to_string();
         assert!(few.contains("has 4 photos") && few.contains("--held-out"), "{few}");
         assert!(read(&ann, 0).is_err(), "held_out is no person with three photos");
     }

@@ -152,7 +152,6 @@ fn same(known: &Plan, given: &Plan, shown: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use likeness_shared::ids::RequestId;
 use likeness_worker::score::Identity;
 
     use super::super::plan::tests::plan;
