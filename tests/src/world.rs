@@ -38,10 +38,12 @@ pub fn photos(person: &str) -> Vec<PathBuf> {
 #[must_use]
 pub fn faces_section() -> String {
     let folder = pocket_model().join("faces");
-    let folder = folder.display();
+    let [detector, recogniser, judge, clip] =
+        ["detector.onnx", "recogniser.onnx", "judge.onnx", "clip"].map(|file| folder.join(file).display().to_string());
     format!(
-        "[faces]\ndetector = \"{folder}/detector.onnx\"\ndetector_score = 0.6\n\
-         [faces.limits]\nmin_face = 32.0\nduplicate_likeness = 0.99\n\
-         [faces.recogniser]\nfile = \"{folder}/recogniser.onnx\"\nsame_person = 0.58\n"
+        "[faces]\ndetector = \"{detector}\"\ndetector_side = 256\ndetector_score = 0.7\nclip = \"{clip}\"\n\
+         [faces.limits]\nmin_face = 24.0\nmin_likeness = 0.4\nduplicate_likeness = 0.99\n\
+         [faces.recogniser]\nfile = \"{recogniser}\"\nmean = 127.5\nscale = 127.5\nsame_person = 0.5\n\
+         [faces.judge]\nfile = \"{judge}\"\nmean = 127.5\nscale = 127.5\n"
     )
 }
