@@ -34,6 +34,24 @@ pub fn photos(person: &str) -> Vec<PathBuf> {
     photos
 }
 
+/// Photos of people whom the shipped model knows, by name. None is a picture that the model was trained with.
+///
+/// # Panics
+/// Where they are not there.
+#[must_use]
+pub fn celebrities() -> Vec<(String, Vec<PathBuf>)> {
+    let listed = |folder: &PathBuf| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.sort();
+        paths
+    };
+    let people = listed(&pocket_model().join("celebrities"));
+    assert!(!people.is_empty(), "there are no celebrities");
+    let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().replace('_', " ");
+    people.iter().map(|folder| (name(folder), listed(folder))).collect()
+}
+
 /// The section `[faces]` of a worker that looks at pictures of the pocket world, by networks trained for it. It comes last in a file.
 #[must_use]
 pub fn faces_section() -> String {
