@@ -150,5 +150,5 @@ fn mistakes_are_told_before_anything_is_drawn() {
     likeness(&["bank", "show", names]).expect(1, &["is not a bank of names", "likeness bank build"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
     likeness(&["invert", "--name", "ann", "--consent", "--id-names", "parity", "/nowhere.jpg"])
-        .expect(2, &["--id-names belongs to --start id"]);
+        .expect(2, &["--id-names belongs to --start id or auto"]);
 }

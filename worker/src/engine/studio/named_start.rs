@@ -50,7 +50,8 @@ fn nearest(bank: &Bank, model: &LoadedModel, which: IdNames, person: &Embedding)
     })
 }
 
-fn tokens(model: &LoadedModel, name: &BankName) -> Option<Vec<u32>> {
+/// The tokens of a name; `None` where it has none.
+pub(super) fn tokens(model: &LoadedModel, name: &BankName) -> Option<Vec<u32>> {
     model.diffusion.tokenizer.token_ids(&name.name).ok()
 }
 
