@@ -2,6 +2,8 @@
 //! says `auto` (`compare`), iterations (`train`), a person file out (`learned.rs`). What goes through the model goes there in a pass that other tasks share: this is what
 //! the task brings to it and what it makes of its part of the outcome.
 
+#[cfg(test)]
+mod auto_tests;
 mod learned;
 #[cfg(test)]
 mod tests;

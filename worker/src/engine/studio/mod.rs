@@ -9,6 +9,8 @@ mod inversion_job;
 mod memory;
 mod named_start;
 mod passes;
+#[cfg(test)]
+mod pocket_world;
 mod preview;
 mod spec;
 
