@@ -1,11 +1,14 @@
-//! An inversion as the engine runs it: photos in (`intake.rs`), their latents (`encode`), iterations (`train`), a
-//! person file out. What goes through the model goes there in a pass that other tasks share: this is what
+//! An inversion as the engine runs it: photos in (`intake.rs`), their latents (`encode`), starts to choose from where the task
+//! says `auto` (`compare`), iterations (`train`), a person file out (`learned.rs`). What goes through the model goes there in a pass that other tasks share: this is what
 //! the task brings to it and what it makes of its part of the outcome.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod auto_tests;
+mod learned;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
-use likeness_diffusion::person_file::{PersonFile, keys};
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::schedule::NoiseSchedule;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
@@ -13,18 +16,19 @@ use likeness_faces::bank::Bank;
 use likeness_faces::check::PhotoChecker;
 use likeness_faces::recognise::Embedding;
 use likeness_shared::ids::TaskId;
-use likeness_shared::limits::DEFAULT_PLACEHOLDER;
 use likeness_shared::proto::{InversionSpec, PhotoReport, Progress};
 use sha2::{Digest, Sha256};
 
+use super::auto_start::{self, Beginning, Subject};
 use super::intake::{Intake, TakenIn};
 use super::preview::Previews;
 use super::{LoadedModel, named_start, spec};
 use crate::engine::machine::{Class, Demand, Side, Stage, Stepped};
-use crate::engine::order::{Ending, Fault, LearnedPerson};
+use crate::engine::order::{Ending, Fault};
+use crate::inversion::comparison::Comparison;
 use crate::inversion::face_mask::FaceEllipse;
 use crate::inversion::latents::{LatentsError, PhotoLatents, PhotoToEncode};
-use crate::inversion::parameterisation::Parameterisation;
+use crate::inversion::material::Material;
 use crate::inversion::training_pass::RowOutcome;
 use crate::inversion::training_step::TrainingBatch;
 use crate::inversion::{Checkpoint, Inversion, InversionError, InversionOptions, Start, photos_digest};
@@ -36,6 +40,7 @@ const ENCODED_AT_ONCE: usize = 4;
 enum Phase<'m> {
     Intake(Intake),
     Encode { photos: Vec<RgbPicture>, faces: Vec<FaceEllipse>, latents: Vec<PhotoLatents> },
+    Compare(Box<Comparison<'m>>),
     Train(Box<Inversion<'m>>),
 }
 
@@ -53,9 +58,15 @@ pub(super) struct Resumed {
     pub(super) reseed: u32,
 }
 
-/// What an iteration brings to a pass.
+/// What a task brings to a pass.
 pub(super) struct NextStep<'a> {
     pub(super) schedule: &'a NoiseSchedule,
+    /// One, but for starts that are compared.
+    pub(super) parts: Vec<Part>,
+}
+
+/// Rows that share their vectors.
+pub(super) struct Part {
     pub(super) batch: TrainingBatch,
     pub(super) vectors: Vec<Vec<f32>>,
 }
@@ -125,77 +136,39 @@ impl<'m> InversionJob<'m> {
         Self { bank, ..self }
     }
 
-    fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Inversion<'m>, Fault> {
+    /// At its start, where its checkpoint was taken, or with a comparison of starts.
+    fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Beginning<'m>, Fault> {
         let model = self.model;
-        let start = named_start::resolved(&self.start, model, self.bank, self.person.as_ref())?
-            .vectors(&model.diffusion, &model.folder)
-            .map_err(|error| Fault::lasting("bad_start", error))?;
-        let digest = photos_digest(photos);
-        let inversion = Inversion::with_latents(
-            &model.diffusion,
-            self.options.clone(),
-            latents,
-            digest,
-            start,
-            &model.digest,
-        )
-        .map_err(fault)?;
-        if self.checkpoint.is_empty() {
-            return Ok(inversion);
+        let options = self.options.clone();
+        let material =
+            Material::new(&model.diffusion, options, latents, photos_digest(photos), &model.digest);
+        let material = material.map_err(fault)?;
+        let begun = match self.start {
+            Start::Auto { names } => {
+                let subject = Subject {
+                    task: self.task,
+                    bank: self.bank,
+                    person: self.person.as_ref(),
+                    checkpoint: &self.checkpoint,
+                };
+                auto_start::begin(names, material, model, subject)?
+            }
+            _ => {
+                let start = named_start::resolved(&self.start, model, self.bank, self.person.as_ref())?
+                    .vectors(&model.diffusion, &model.folder)
+                    .map_err(|error| Fault::lasting("bad_start", error))?;
+                Beginning::Training(Inversion::of(material, start).map_err(fault)?)
+            }
+        };
+        match begun {
+            Beginning::Training(inversion) if !self.checkpoint.is_empty() => {
+                let resumed = inversion.resume(&self.checkpoint).map_err(fault)?;
+                let step = resumed.report().step;
+                tracing::info!(task = %self.task, step, "inversion resumed from its checkpoint");
+                Ok(Beginning::Training(resumed))
+            }
+            begun => Ok(begun),
         }
-        let resumed = inversion.resume(&self.checkpoint).map_err(fault)?;
-        tracing::info!(task = %self.task, step = resumed.report().step, "inversion resumed from its checkpoint");
-        Ok(resumed)
-    }
-
-    fn person(&self, inversion: &Inversion<'m>) -> Result<LearnedPerson, Fault> {
-        let vectors = inversion.vectors();
-        let report = inversion.report();
-        let (count, width) = (vectors.len() as u32, vectors.first().map_or(0, Vec::len) as u32);
-        let placeholder = match self.spec.placeholder.as_str() {
-            "" => DEFAULT_PLACEHOLDER,
-            placeholder => placeholder,
-        };
-        let file = PersonFile {
-            placeholder: Some(placeholder.to_owned()),
-            vectors,
-            metadata: self.metadata(count, report.step),
-        };
-        let file = file.write_diffusers().map_err(|error| Fault::passing("internal", error))?;
-        Ok(LearnedPerson {
-            file: file.into(),
-            vectors: count,
-            width,
-            model_digest: self.model.digest.clone(),
-            final_loss: report.smoothed,
-            norm_ratio: report.norm_ratio,
-            steps: report.step,
-            kept_step: report.best_step,
-            photos_used: self.photos_used,
-            photos: self.photo_report.clone(),
-        })
-    }
-
-    /// What the person file says about itself: nothing that names anybody.
-    fn metadata(&self, vectors: u32, steps: u32) -> BTreeMap<String, String> {
-        let (parameterisation, base) = match self.options.parameterisation {
-            Parameterisation::LogNorm { base } => ("log_norm", Some((keys::LOG_BASE, base.to_string()))),
-            Parameterisation::None { .. } => ("none", None),
-            Parameterisation::Sphere { .. } => ("sphere", None),
-        };
-        [
-            (keys::BASE_MODEL, self.model.digest.clone()),
-            (keys::VECTORS, vectors.to_string()),
-            (keys::PARAMETERISATION, parameterisation.to_owned()),
-            (keys::START, self.start.kind().to_owned()),
-            (keys::STEPS, steps.to_string()),
-            (keys::PHOTOS, self.photos_used.to_string()),
-            (keys::TASK, self.task.to_string()),
-        ]
-        .into_iter()
-        .chain(base)
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect()
     }
 }
 
@@ -207,6 +180,7 @@ impl<'m> InversionJob<'m> {
                 let rows_each = if self.options.flip { 2 } else { 1 };
                 (Stage::Encode, self.photos_to_encode().len() as u32 * rows_each)
             }
+            Phase::Compare(comparison) => (Stage::Watch, comparison.rows()),
             Phase::Train(inversion) => match self.previews.under_way() {
                 [] if inversion.watch_is_due() => (Stage::Watch, inversion.rows()),
                 [] => (Stage::Train, inversion.rows()),
@@ -247,7 +221,7 @@ impl<'m> InversionJob<'m> {
         photos.iter().enumerate().skip(latents.len()).take(ENCODED_AT_ONCE).map(photo).collect()
     }
 
-    /// What the VAE has made of them. After the last one training begins.
+    /// What the VAE has made of them. After the last one starts are compared, or training begins.
     pub(super) fn encoded(&mut self, encoded: Vec<Result<PhotoLatents, LatentsError>>) -> Stepped {
         let Phase::Encode { photos, faces, latents } = &mut self.phase else { return Ok(None) };
         for photo in encoded {
@@ -259,22 +233,43 @@ impl<'m> InversionJob<'m> {
             return Ok(None);
         }
         let (photos, latents) = (std::mem::take(photos), std::mem::take(latents));
-        let inversion = self.begin(&photos, latents)?;
+        match self.begin(&photos, latents)? {
+            Beginning::Training(inversion) => self.train(inversion),
+            Beginning::Comparing(comparison) => {
+                self.phase = Phase::Compare(Box::new(comparison));
+                Ok(None)
+            }
+        }
+    }
+
+    fn train(&mut self, inversion: Inversion<'m>) -> Stepped {
         let ending = self.ending(&inversion)?;
         self.phase = Phase::Train(Box::new(inversion));
         Ok(ending)
     }
 
-    /// What the task brings to its next pass: the fixed batch where that is to be measured, else an iteration's rows.
+    /// What the task brings to its next pass: the fixed batch where that is to be measured, for each start that is
+    /// compared or for the vectors as they are, else an iteration's rows.
     pub(super) fn next_step(&self) -> Result<NextStep<'_>, Fault> {
-        let Phase::Train(inversion) = &self.phase else {
-            return Err(Fault::passing("internal", "the task is not in training"));
-        };
-        let batch = match inversion.watch_batch() {
-            Some(batch) => batch,
-            None => inversion.next_batch().map_err(fault)?,
-        };
-        Ok(NextStep { schedule: inversion.schedule(), batch, vectors: inversion.vectors() })
+        match &self.phase {
+            Phase::Compare(comparison) => {
+                let part = |(batch, vectors): (TrainingBatch, &[Vec<f32>])| {
+                    let vectors = vectors.to_vec();
+                    Part { batch, vectors }
+                };
+                let parts = comparison.next_batches().into_iter().map(part).collect();
+                Ok(NextStep { schedule: comparison.schedule(), parts })
+            }
+            Phase::Train(inversion) => {
+                let batch = match inversion.watch_batch() {
+                    Some(batch) => batch,
+                    None => inversion.next_batch().map_err(fault)?,
+                };
+                let parts = vec![Part { batch, vectors: inversion.vectors() }];
+                Ok(NextStep { schedule: inversion.schedule(), parts })
+            }
+            _ => Err(Fault::passing("internal", "the task is not in training")),
+        }
     }
 
     /// Ends the iteration with its rows' outcome.
@@ -284,11 +279,32 @@ impl<'m> InversionJob<'m> {
         self.after_step()
     }
 
-    /// Takes what the fixed batch's rows made.
-    pub(super) fn watched(&mut self, rows: &[RowOutcome]) -> Stepped {
-        let Phase::Train(inversion) = &mut self.phase else { return Ok(None) };
-        inversion.absorb_watch(rows);
-        self.after_step()
+    /// Takes what the fixed batch's rows made, part by part. After the last of the starts that are compared training begins.
+    pub(super) fn watched(&mut self, parts: &[Vec<RowOutcome>]) -> Stepped {
+        match &mut self.phase {
+            Phase::Compare(comparison) => {
+                comparison.absorb(parts);
+                if comparison.is_finished() {
+                    return self.compared();
+                }
+                Ok(None)
+            }
+            Phase::Train(inversion) => {
+                inversion.absorb_watch(parts.first().map_or(&[], Vec::as_slice));
+                self.after_step()
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Training begins at the best of the starts.
+    fn compared(&mut self) -> Stepped {
+        let nothing = Phase::Encode { photos: Vec::new(), faces: Vec::new(), latents: Vec::new() };
+        let Phase::Compare(comparison) = std::mem::replace(&mut self.phase, nothing) else { return Ok(None) };
+        // How many and no more: whose loss was the lowest would tell the name.
+        let starts = comparison.losses().len();
+        tracing::info!(task = %self.task, starts, "starts are compared, training begins at the best");
+        self.train(comparison.into_inversion().map_err(fault)?)
     }
 
     /// The person, at the end; a preview, where one is due.
@@ -324,6 +340,7 @@ impl<'m> InversionJob<'m> {
         let (step, phase) = match &self.phase {
             Phase::Intake(_) => (resumed_step, "intake"),
             Phase::Encode { .. } => (resumed_step, "encode"),
+            Phase::Compare(_) => (resumed_step, "compare"),
             Phase::Train(inversion) => {
                 let report = inversion.report();
                 return Progress {
@@ -369,26 +386,5 @@ pub(super) fn fault(error: InversionError) -> Fault {
     match code {
         "nan_loss" | "bad_checkpoint" | "internal" => Fault::passing(code, error),
         _ => Fault::lasting(code, error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::Blame;
-
-    #[test]
-    fn only_an_attempt_after_a_divergence_draws_other_numbers() {
-        assert_eq!(reseeded(7, 0), 7, "the first attempts are bit-equal, wherever they run");
-        let seeds = [7, reseeded(7, 1), reseeded(7, 2), reseeded(8, 1)];
-        let distinct: std::collections::BTreeSet<u64> = seeds.into_iter().collect();
-        assert_eq!(distinct.len(), seeds.len());
-        assert_eq!(reseeded(7, 1), reseeded(7, 1), "and so are the later ones");
-    }
-
-    #[test]
-    fn a_loss_that_is_no_number_is_worth_another_attempt() {
-        let fault = fault(InversionError::NanLoss { iteration: 3, loss: f64::NAN });
-        assert_eq!((fault.code.as_str(), fault.blame), ("nan_loss", Blame::Chance));
     }
 }
