@@ -12,8 +12,8 @@ use likeness_shared::proto::artifacts_client::ArtifactsClient;
 use likeness_shared::proto::{
     GenerationSpec, GetPersonRequest, GetUploadRequest, ImportPersonRequest, InitImage, InversionSettlement,
     InversionSpec, ListPeopleRequest, ListTasksRequest, PersonBinding, PhotoRefusal, PhotoReport,
-    PhotoVerdict, PictureFigures, Progress, PromptFigures, QualityReport, SettleVerdict, TaskBeat, TaskState, UploadHeader, UploadRequest, lease,
-    settle_request, upload_request,
+    PhotoVerdict, PictureFigures, Progress, PromptFigures, QualityReport, SettleVerdict, TaskBeat, TaskState,
+    UploadHeader, UploadRequest, lease, settle_request, upload_request,
 };
 use support::*;
 use tonic::Code;

@@ -68,10 +68,9 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
                 kept_step: inversion.kept_step,
                 photos_used: inversion.photos_used,
                 quality: inversion.quality,
-                quality_absent: inversion.quality_absent.map(|absence| QualityAbsence {
-                    message: cut(absence.message),
-                    ..absence
-                }),
+                quality_absent: inversion
+                    .quality_absent
+                    .map(|absence| QualityAbsence { message: cut(absence.message), ..absence }),
             })))
         }
         Some(WireOutcome::Generation(result)) => {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_shared::ids::{Fence, TaskId};
-use likeness_shared::proto::{GenerationSpec, InversionSpec, PhotoReport, Progress, QualityAbsence, QualityReport};
+use likeness_shared::proto::{
+    GenerationSpec, InversionSpec, PhotoReport, Progress, QualityAbsence, QualityReport,
+};
 
 /// One lease of one task: the engine knows an attempt by both, never by the task alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

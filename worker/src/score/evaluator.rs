@@ -94,7 +94,10 @@ impl Evaluator {
         let networks = EvaluatorNetworks {
             detector: hex::encode(reader.detector().digest()),
             clip: folder.map(Clip::digest).transpose()?,
-            judged_by_chooser: faces.recogniser.as_ref().is_some_and(|chooser| is_file(&chooser.file, &judge)),
+            judged_by_chooser: faces
+                .recogniser
+                .as_ref()
+                .is_some_and(|chooser| is_file(&chooser.file, &judge)),
             judge,
         };
         Ok(Self { reader, clip, networks })

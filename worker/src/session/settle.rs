@@ -145,7 +145,11 @@ async fn outcome(route: &Route, settlement: &Settlement, ending: &Ending) -> Res
     })
 }
 
-pub(super) async fn upload(client: &Client, bytes: &Bytes, media_type: &str) -> Result<String, ArtifactError> {
+pub(super) async fn upload(
+    client: &Client,
+    bytes: &Bytes,
+    media_type: &str,
+) -> Result<String, ArtifactError> {
     Ok(client.artifacts().upload(bytes.clone(), media_type).await?.to_string())
 }
 

@@ -90,8 +90,14 @@ impl Clip {
     /// When a file cannot be read.
     pub fn digest(folder: &Path) -> Result<String, ClipError> {
         let is_there = |name: &&str| folder.join(name).is_file();
-        let tokenizer = ["merges.txt", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.json"];
-        let weights = TEXT_WEIGHTS.into_iter().find(|name| is_there(&name)).unwrap_or(TEXT_WEIGHTS[0]);
+        let tokenizer = [
+            "merges.txt",
+            "special_tokens_map.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "vocab.json",
+        ];
+        let weights = TEXT_WEIGHTS.into_iter().find(is_there).unwrap_or(TEXT_WEIGHTS[0]);
         let names = ["config.json", "preprocessor_config.json", weights]
             .into_iter()
             .chain(tokenizer.into_iter().filter(is_there))

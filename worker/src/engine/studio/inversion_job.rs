@@ -1,5 +1,5 @@
-//! An inversion as the engine runs it: photos in (`intake.rs`), their latents (`encode`), iterations (`train`), a
-//! person file out. What goes through the model goes there in a pass that other tasks share: this is what
+//! An inversion as the engine runs it: photos in (`intake.rs`), their latents (`encode`), iterations (`train`), where a report
+//! is wanted pictures of the person (`review.rs`), a person file out. What goes through the model goes there in a pass that other tasks share: this is what
 //! the task brings to it and what it makes of its part of the outcome.
 
 use std::collections::BTreeMap;
@@ -13,21 +13,24 @@ use likeness_faces::bank::Bank;
 use likeness_faces::check::PhotoChecker;
 use likeness_faces::recognise::Embedding;
 use likeness_shared::ids::TaskId;
-use likeness_shared::limits::DEFAULT_PLACEHOLDER;
-use likeness_shared::proto::{InversionSpec, PhotoReport, Progress};
+use likeness_shared::proto::{InversionSpec, PhotoReport, Progress, QualityAbsence};
 use sha2::{Digest, Sha256};
 
 use super::intake::{Intake, TakenIn};
 use super::preview::Previews;
-use super::{LoadedModel, named_start, spec};
+use super::quality::{QualityOptions, absent, no_networks, scores};
+use super::review::{PersonPhotos, Review};
+use super::{LoadedModel, named_start, placeholder, spec};
 use crate::engine::machine::{Class, Demand, Side, Stage, Stepped};
-use crate::engine::order::{Ending, Fault, LearnedPerson};
+use crate::engine::order::{DrawnReport, Ending, Fault, LearnedPerson, Preview, Quality};
+use crate::generation::{GenerationError, TextToImage};
 use crate::inversion::face_mask::FaceEllipse;
 use crate::inversion::latents::{LatentsError, PhotoLatents, PhotoToEncode};
 use crate::inversion::parameterisation::Parameterisation;
 use crate::inversion::training_pass::RowOutcome;
 use crate::inversion::training_step::TrainingBatch;
 use crate::inversion::{Checkpoint, Inversion, InversionError, InversionOptions, Start, photos_digest};
+use crate::score::Evaluate;
 
 /// Photos that a task sends through the VAE at once.
 const ENCODED_AT_ONCE: usize = 4;
@@ -35,8 +38,17 @@ const ENCODED_AT_ONCE: usize = 4;
 /// What is under way.
 enum Phase<'m> {
     Intake(Intake),
-    Encode { photos: Vec<RgbPicture>, faces: Vec<FaceEllipse>, latents: Vec<PhotoLatents> },
-    Train(Box<Inversion<'m>>),
+    Encode {
+        photos: PersonPhotos,
+        faces: Vec<FaceEllipse>,
+        latents: Vec<PhotoLatents>,
+    },
+    /// And, after the last iteration, the review of what was learned.
+    Train {
+        inversion: Box<Inversion<'m>>,
+        photos: PersonPhotos,
+        review: Option<Box<Review<'m>>>,
+    },
 }
 
 /// The photos of a task as they came, and who judges them.
@@ -78,6 +90,9 @@ pub struct InversionJob<'m> {
     bank: Option<&'m Bank>,
     /// Who the photos show, once all have been taken in, where they were searched for faces.
     person: Option<Embedding>,
+    /// The report that is wanted.
+    quality: Option<QualityOptions>,
+    evaluator: Option<&'m dyn Evaluate>,
 }
 
 impl<'m> InversionJob<'m> {
@@ -102,7 +117,7 @@ impl<'m> InversionJob<'m> {
         }
         let phase = Phase::Intake(Intake::new(photos.files, photos.checker, &spec, width)?);
         let class = Class { model: number, size: (width, height) };
-        let previews = Previews::new(spec.preview_every);
+        let (previews, quality) = (Previews::new(spec.preview_every), QualityOptions::of(&spec));
         Ok(Self {
             model,
             class,
@@ -117,12 +132,19 @@ impl<'m> InversionJob<'m> {
             photo_report: None,
             bank: None,
             person: None,
+            quality,
+            evaluator: None,
         })
     }
 
     /// The same with a bank of names to start from.
     pub(super) fn with_bank(self, bank: Option<&'m Bank>) -> Self {
         Self { bank, ..self }
+    }
+
+    /// The same with networks that can score pictures of the person.
+    pub(super) fn with_evaluator(self, evaluator: Option<&'m dyn Evaluate>) -> Self {
+        Self { evaluator, ..self }
     }
 
     fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Inversion<'m>, Fault> {
@@ -148,19 +170,15 @@ impl<'m> InversionJob<'m> {
         Ok(resumed)
     }
 
-    fn person(&self, inversion: &Inversion<'m>) -> Result<LearnedPerson, Fault> {
+    fn person(&self, inversion: &Inversion<'m>, quality: Option<Quality>) -> Result<LearnedPerson, Fault> {
         let vectors = inversion.vectors();
         let report = inversion.report();
         let (count, width) = (vectors.len() as u32, vectors.first().map_or(0, Vec::len) as u32);
-        let placeholder = match self.spec.placeholder.as_str() {
-            "" => DEFAULT_PLACEHOLDER,
-            placeholder => placeholder,
-        };
-        let file = PersonFile {
-            placeholder: Some(placeholder.to_owned()),
-            vectors,
-            metadata: self.metadata(count, report.step),
-        };
+        let mut metadata = self.metadata(count, report.step);
+        if let Some(Quality::Report(drawn)) = &quality {
+            metadata.extend(scores(&drawn.report).into_iter().map(|(key, value)| (key.to_owned(), value)));
+        }
+        let file = PersonFile { placeholder: Some(placeholder(&self.spec).to_owned()), vectors, metadata };
         let file = file.write_diffusers().map_err(|error| Fault::passing("internal", error))?;
         Ok(LearnedPerson {
             file: file.into(),
@@ -173,6 +191,7 @@ impl<'m> InversionJob<'m> {
             kept_step: report.best_step,
             photos_used: self.photos_used,
             photos: self.photo_report.clone(),
+            quality,
         })
     }
 
@@ -207,7 +226,8 @@ impl<'m> InversionJob<'m> {
                 let rows_each = if self.options.flip { 2 } else { 1 };
                 (Stage::Encode, self.photos_to_encode().len() as u32 * rows_each)
             }
-            Phase::Train(inversion) => match self.previews.under_way() {
+            Phase::Train { review: Some(review), .. } => review.stage(),
+            Phase::Train { inversion, .. } => match self.previews.under_way() {
                 [] if inversion.watch_is_due() => (Stage::Watch, inversion.rows()),
                 [] => (Stage::Train, inversion.rows()),
                 [picture, ..] if picture.is_drawn() => (Stage::Decode, 1),
@@ -226,7 +246,7 @@ impl<'m> InversionJob<'m> {
         let Phase::Intake(intake) = &mut self.phase else { return Ok(None) };
         intake.next()?;
         if intake.is_done() {
-            let TakenIn { photos, faces, report, person } = intake.finish()?;
+            let TakenIn { photos, held_out, faces, report, person } = intake.finish()?;
             if let Some(report) = report.as_ref().filter(|report| report.used < report.given) {
                 let (used, given) = (report.used, report.given);
                 tracing::info!(task = %self.task, used, given, "photos that cannot be learned from are dropped");
@@ -234,6 +254,7 @@ impl<'m> InversionJob<'m> {
             self.photos_used = u32::try_from(photos.len()).unwrap_or(u32::MAX);
             self.photo_report = report;
             self.person = person;
+            let photos = PersonPhotos { learned_from: photos, held_out };
             self.phase = Phase::Encode { photos, faces, latents: Vec::new() };
         }
         Ok(None)
@@ -244,7 +265,7 @@ impl<'m> InversionJob<'m> {
         let Phase::Encode { photos, latents, .. } = &self.phase else { return Vec::new() };
         let flip = self.options.flip;
         let photo = |(index, photo)| PhotoToEncode { index, photo, flip };
-        photos.iter().enumerate().skip(latents.len()).take(ENCODED_AT_ONCE).map(photo).collect()
+        photos.learned_from.iter().enumerate().skip(latents.len()).take(ENCODED_AT_ONCE).map(photo).collect()
     }
 
     /// What the VAE has made of them. After the last one training begins.
@@ -255,19 +276,22 @@ impl<'m> InversionJob<'m> {
             let face = faces.get(latents.len()).copied().unwrap_or_default();
             latents.push(photo.with_face(face));
         }
-        if latents.len() < photos.len() {
+        if latents.len() < photos.learned_from.len() {
             return Ok(None);
         }
-        let (photos, latents) = (std::mem::take(photos), std::mem::take(latents));
-        let inversion = self.begin(&photos, latents)?;
-        let ending = self.ending(&inversion)?;
-        self.phase = Phase::Train(Box::new(inversion));
-        Ok(ending)
+        let (mut photos, latents) = (std::mem::take(photos), std::mem::take(latents));
+        let inversion = Box::new(self.begin(&photos.learned_from, latents)?);
+        if self.quality.is_none() {
+            photos = PersonPhotos::default();
+        }
+        let finished = inversion.is_finished();
+        self.phase = Phase::Train { inversion, photos, review: None };
+        if finished { self.finish() } else { Ok(None) }
     }
 
     /// What the task brings to its next pass: the fixed batch where that is to be measured, else an iteration's rows.
     pub(super) fn next_step(&self) -> Result<NextStep<'_>, Fault> {
-        let Phase::Train(inversion) = &self.phase else {
+        let Phase::Train { inversion, .. } = &self.phase else {
             return Err(Fault::passing("internal", "the task is not in training"));
         };
         let batch = match inversion.watch_batch() {
@@ -279,42 +303,117 @@ impl<'m> InversionJob<'m> {
 
     /// Ends the iteration with its rows' outcome.
     pub(super) fn trained(&mut self, rows: &[RowOutcome]) -> Stepped {
-        let Phase::Train(inversion) = &mut self.phase else { return Ok(None) };
+        let Phase::Train { inversion, .. } = &mut self.phase else { return Ok(None) };
         inversion.absorb(rows).map_err(fault)?;
         self.after_step()
     }
 
     /// Takes what the fixed batch's rows made.
     pub(super) fn watched(&mut self, rows: &[RowOutcome]) -> Stepped {
-        let Phase::Train(inversion) = &mut self.phase else { return Ok(None) };
+        let Phase::Train { inversion, .. } = &mut self.phase else { return Ok(None) };
         inversion.absorb_watch(rows);
         self.after_step()
     }
 
-    /// The person, at the end; a preview, where one is due.
+    /// The end of the training, or a preview, where one is due.
     fn after_step(&mut self) -> Stepped {
-        let Phase::Train(inversion) = &self.phase else { return Ok(None) };
-        if inversion.is_finished() || inversion.watch_is_due() {
-            return self.ending(inversion);
+        let Phase::Train { inversion, .. } = &self.phase else { return Ok(None) };
+        if inversion.is_finished() {
+            return self.finish();
         }
-        self.previews.begin(self.model, inversion.report().step, self.options.seed, inversion.vectors());
+        if !inversion.watch_is_due() {
+            let (step, vectors) = (inversion.report().step, inversion.vectors());
+            self.previews.begin(self.model, step, self.options.seed, vectors);
+        }
         Ok(None)
     }
 
-    pub(super) fn previews(&self) -> &Previews<'m> {
-        &self.previews
-    }
-
-    pub(super) fn previews_mut(&mut self) -> &mut Previews<'m> {
-        &mut self.previews
-    }
-
-    /// The person, once all iterations are made.
-    fn ending(&self, inversion: &Inversion<'m>) -> Stepped {
-        if !inversion.is_finished() {
-            return Ok(None);
+    /// All iterations are made: the person, unless there is a report to be made first.
+    fn finish(&mut self) -> Stepped {
+        let Phase::Train { inversion, photos, review } = &mut self.phase else { return Ok(None) };
+        match (self.quality.take(), self.evaluator) {
+            (None, _) => self.learned(None),
+            (Some(_), None) => self.learned(Some(Quality::Absent(no_networks()))),
+            (Some(options), Some(evaluator)) => {
+                let (vectors, photos) = (inversion.vectors(), std::mem::take(photos));
+                *review = Some(Box::new(Review::new(self.model, evaluator, options, vectors, photos)));
+                Ok(None)
+            }
         }
-        self.person(inversion).map(|person| Some(Ending::Learned(person)))
+    }
+
+    fn learned(&self, quality: Option<Quality>) -> Stepped {
+        let Phase::Train { inversion, .. } = &self.phase else { return Ok(None) };
+        if let Some(Quality::Absent(QualityAbsence { code, message })) = &quality {
+            tracing::warn!(task = %self.task, code, message, "inversion has no quality report");
+        }
+        self.person(inversion, quality).map(|person| Some(Ending::Learned(person)))
+    }
+
+    fn review_mut(&mut self) -> Option<&mut Review<'m>> {
+        match &mut self.phase {
+            Phase::Train { review, .. } => review.as_deref_mut(),
+            _ => None,
+        }
+    }
+
+    /// Goes on with the review, or ends without a report.
+    fn reviewed(&self, step: Result<Option<DrawnReport>, QualityAbsence>) -> Stepped {
+        match step {
+            Ok(None) => Ok(None),
+            Ok(Some(report)) => self.learned(Some(Quality::Report(Box::new(report)))),
+            Err(absence) => self.learned(Some(Quality::Absent(absence))),
+        }
+    }
+
+    /// Encodes the prompts of the report's next pictures.
+    pub(super) fn read_prompts(&mut self) -> Stepped {
+        let Some(review) = self.review_mut() else { return Ok(None) };
+        let read = review.read_prompts();
+        self.reviewed(read.map(|()| None))
+    }
+
+    /// Looks at the next picture or photo of the report. The task ends with the last one.
+    pub(super) fn look(&mut self) -> Stepped {
+        let Some(review) = self.review_mut() else { return Ok(None) };
+        let looked = review.look();
+        self.reviewed(looked)
+    }
+
+    /// The pictures under way, the report's or a preview, have been decoded.
+    pub(super) fn decoded(&mut self, decoded: Vec<Result<RgbPicture, GenerationError>>) -> Stepped {
+        let Some(review) = self.review_mut() else {
+            self.previews.decoded(decoded);
+            return Ok(None);
+        };
+        let drawn = review.decoded(decoded);
+        self.reviewed(drawn.map(|()| None))
+    }
+
+    /// The person, where a pass of the review fails.
+    pub(super) fn salvage(&self, fault: &Fault) -> Option<Ending> {
+        let Phase::Train { review: Some(_), .. } = &self.phase else { return None };
+        let absence = absent("drawing_failed", format_args!("the report could not be made: {fault}"));
+        self.learned(Some(Quality::Absent(absence))).ok().flatten()
+    }
+
+    /// The pictures that it draws.
+    pub(super) fn under_way(&self) -> &[TextToImage<'m>] {
+        match &self.phase {
+            Phase::Train { review: Some(review), .. } => review.under_way(),
+            _ => self.previews.under_way(),
+        }
+    }
+
+    pub(super) fn under_way_mut(&mut self) -> &mut [TextToImage<'m>] {
+        match &mut self.phase {
+            Phase::Train { review: Some(review), .. } => review.under_way_mut(),
+            _ => self.previews.under_way_mut(),
+        }
+    }
+
+    pub(super) fn take_preview(&mut self) -> Option<Preview> {
+        self.previews.take()
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -324,15 +423,18 @@ impl<'m> InversionJob<'m> {
         let (step, phase) = match &self.phase {
             Phase::Intake(_) => (resumed_step, "intake"),
             Phase::Encode { .. } => (resumed_step, "encode"),
-            Phase::Train(inversion) => {
+            Phase::Train { inversion, review, .. } => {
                 let report = inversion.report();
+                let (phase_step, phase_steps) = review.as_ref().map_or((0, 0), |review| review.progress());
                 return Progress {
                     step: report.step,
                     total_steps,
-                    phase: "train".to_owned(),
+                    phase: if review.is_some() { "quality" } else { "train" }.to_owned(),
                     loss: report.smoothed,
                     norm_ratio: report.norm_ratio,
                     photos: self.photo_report.clone(),
+                    phase_step,
+                    phase_steps,
                     ..Progress::default()
                 };
             }
@@ -343,7 +445,7 @@ impl<'m> InversionJob<'m> {
 
     pub(super) fn checkpoint(&self) -> Option<Bytes> {
         match &self.phase {
-            Phase::Train(inversion) => inversion.checkpoint().ok().map(Bytes::from),
+            Phase::Train { inversion, .. } => inversion.checkpoint().ok().map(Bytes::from),
             _ if self.checkpoint.is_empty() => None,
             _ => Some(self.checkpoint.clone()),
         }
