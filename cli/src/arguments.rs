@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    bank, bench, completions, demo, devices, generate, invert, people, photos, queue, task, up, worker,
+    bank, bench, completions, demo, devices, experiment, generate, invert, people, photos, queue, task, up, worker,
 };
 use crate::output::Format;
 use crate::parity;
@@ -106,6 +106,8 @@ pub(crate) enum Command {
     /// The names that a model can draw, for operators: built once a model, matched against people.
     #[command(subcommand)]
     Bank(bank::BankCommand),
+    /// Learn many people from many starts by many methods, score their pictures, and make a table of it.
+    Experiment(Box<experiment::ExperimentArguments>),
     /// Work that was asked for.
     #[command(subcommand)]
     Task(task::TaskCommand),

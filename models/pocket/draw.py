@@ -2,6 +2,7 @@
 
     python draw.py data --out /tmp/pocket/data.npz     training pictures with captions
     python draw.py people --out people                 unseen test people as JPEG photos
+    python draw.py celebrities --out /tmp/pocket/celebrities   photos of named people, for the experiment's oracle
     python draw.py sheet --out /tmp/pocket/sheet.png   a look at the world
 """
 
@@ -22,6 +23,7 @@ from world.scene import STYLES, draw_scene
 
 PICTURE_SEED = 50_000_000
 PHOTO_SEED = 90_000_000
+CELEBRITY_PHOTO_SEED = 190_000_000
 
 
 Picture = tuple[np.ndarray, list[str], np.ndarray, int]
@@ -58,14 +60,22 @@ def write_data(out: Path, per_name: int, unnamed: int, workers: int) -> None:
 def write_people(out: Path, people: int, photos: int, size: int) -> None:
     """Draws unseen people: photographs only, everything but the person varies, at most one with a hat."""
     for number in range(1, people + 1):
-        person = draw_identity(TEST_SEED + number)
-        folder = out / f"person-{number:02d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        for photo in range(1, photos + 1):
-            rng = np.random.default_rng(PHOTO_SEED + number * 1000 + photo)
-            headwear = "hat" if photo == photos and number % 3 == 0 else "none"
-            scene = draw_scene(rng, style="photo", headwear=headwear)
-            Image.fromarray(render(person, scene, size)).save(folder / f"{photo:02d}.jpg", quality=92)
+        with_hat = photos if number % 3 == 0 else 0
+        _write_photos(out / f"person-{number:02d}", draw_identity(TEST_SEED + number), PHOTO_SEED + number * 1000, photos, size, with_hat)
+
+
+def write_celebrities(out: Path, people: int, photos: int, size: int) -> None:
+    """Draws people whom the model knows by name, the first ones of names.txt; no photo is a training picture."""
+    for index, name in enumerate(celebrity_names()[:people]):
+        folder = out / name.replace(" ", "_")
+        _write_photos(folder, draw_identity(CELEBRITY_SEED + index), CELEBRITY_PHOTO_SEED + index * 1000, photos, size, with_hat=0)
+
+
+def _write_photos(folder: Path, person, seed: int, photos: int, size: int, with_hat: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for photo in range(1, photos + 1):
+        scene = draw_scene(np.random.default_rng(seed + photo), style="photo", headwear="hat" if photo == with_hat else "none")
+        Image.fromarray(render(person, scene, size)).save(folder / f"{photo:02d}.jpg", quality=92)
 
 
 def write_sheet(out: Path, people: int, first: int, scale: int) -> None:
@@ -92,11 +102,12 @@ def main() -> None:
     data.add_argument("--per-name", type=int, default=40)
     data.add_argument("--unnamed", type=int, default=36_000)
     data.add_argument("--workers", type=int, default=2)
-    people = verbs.add_parser("people")
-    people.add_argument("--out", type=Path, required=True)
-    people.add_argument("--people", type=int, default=12)
-    people.add_argument("--photos", type=int, default=8)
-    people.add_argument("--size", type=int, default=128)
+    for verb in ("people", "celebrities"):
+        people = verbs.add_parser(verb)
+        people.add_argument("--out", type=Path, required=True)
+        people.add_argument("--people", type=int, default=12)
+        people.add_argument("--photos", type=int, default=8)
+        people.add_argument("--size", type=int, default=128)
     sheet = verbs.add_parser("sheet")
     sheet.add_argument("--out", type=Path, required=True)
     sheet.add_argument("--people", type=int, default=8)
@@ -107,6 +118,8 @@ def main() -> None:
         write_data(args.out, args.per_name, args.unnamed, args.workers)
     elif args.verb == "people":
         write_people(args.out, args.people, args.photos, args.size)
+    elif args.verb == "celebrities":
+        write_celebrities(args.out, args.people, args.photos, args.size)
     else:
         write_sheet(args.out, args.people, args.first, args.scale)
 

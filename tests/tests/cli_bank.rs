@@ -1,42 +1,21 @@
-//! A bank of names as an operator builds it, and people who are learned from its names. With real networks for faces where they are
-//! here; where they are not, it says loudly what it skips. Those networks have never seen a face of the pocket world, so they are told to be
-//! content with little.
+//! A bank of names as an operator builds it, and people who are learned from its names, with the pocket world's networks for faces.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use likeness_tests::cli::likeness;
 use likeness_tests::fleet::Coordinator;
 use likeness_tests::world;
 
-/// Names of the pocket model of which these networks keep some.
+/// Names of the pocket model.
 const NAMES: &str = "# known\nprestel klebett\nverten tekwell\ncaire darez\nbivus stirini\n";
 
-/// A worker's configuration with networks, or nothing after having said so.
-fn networks(folder: &Path) -> Option<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let networks =
-        std::env::var_os("LIKENESS_FACE_MODELS").map_or(root.join("../shared/fixtures/faces"), PathBuf::from);
-    for file in ["yunet_n_dynamic.onnx", "mobilefacenet.onnx"] {
-        if !networks.join(file).is_file() {
-            let mut loud = std::io::stderr();
-            writeln!(
-                loud,
-                "\n!!! SKIPPED: bank: there is no {file}; name its folder in LIKENESS_FACE_MODELS\n"
-            )
-            .unwrap();
-            return None;
-        }
-    }
+/// A worker's configuration with the pocket world's networks; names to draw beside it.
+fn networks(folder: &Path) -> String {
     fs::write(folder.join("names.txt"), NAMES).unwrap();
-    Some(format!(
-        "[faces]\ndetector = \"{0}/yunet_n_dynamic.onnx\"\ndetector_score = 0.05\n[faces.recogniser]\n\
-         file = \"{0}/mobilefacenet.onnx\"\nmean = 127.5\nscale = 128.0\nsame_person = 0.2\n",
-        networks.display()
-    ))
+    world::faces_section()
 }
 
 /// `bank build` in this folder, with more options.
@@ -53,7 +32,7 @@ fn paths(folder: &Path) -> [String; 3] {
 #[test]
 fn a_bank_is_built_here_and_on_a_fleet_alike_and_people_start_from_its_names() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(config) = networks(folder.path()) else { return };
+    let config = networks(folder.path());
     let paths = paths(folder.path());
     let [_, config_path, bank] = &paths;
     fs::write(config_path, &config).unwrap();

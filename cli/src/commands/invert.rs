@@ -28,7 +28,7 @@ use crate::views::{self, InversionResultView, TaskView};
 /// What the caller of `--consent` states. Its digest travels with the task and stays in the record.
 pub(crate) const CONSENT_TEXT: &str = "The person shown in these photos has agreed that a model of their face is \
 learned from them and that new pictures of them are drawn with it.";
-const CONSENT_VERSION: &str = "1";
+pub(crate) const CONSENT_VERSION: &str = "1";
 
 const EXAMPLES: &str = "\
 Examples:

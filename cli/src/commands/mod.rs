@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod devices;
+pub(crate) mod experiment;
 mod face_networks;
 pub(crate) mod fleet;
 pub(crate) mod generate;
@@ -43,6 +44,7 @@ pub(crate) fn run(arguments: Arguments, started: Instant) -> anyhow::Result<Exit
         Command::Devices(_) => devices::run(voice),
         Command::Photos(command) => wait_for(photos::run(&command, global, voice)),
         Command::Bank(command) => bank::run(&command, global, voice),
+        Command::Experiment(options) => wait_for(experiment::run(&options, global, voice)),
         Command::Parity(options) => parity::run(&options, voice),
         Command::Bench(options) => bench::run(&options, started, voice),
         Command::Generate(options) if options.is_local() => local_generation::run(&options, voice),

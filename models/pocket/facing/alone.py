@@ -16,11 +16,12 @@ from .drawing import draw_share, groups, open_group, progress
 from .stages import NETWORKS, train_stage
 
 
-def draw(scratch: Path, scale: float, minutes: float, processes: int) -> None:
-    """Draws all groups at the same pace until time is up."""
+def draw(scratch: Path, scale: float, minutes: float, processes: int, only: tuple[str, ...]) -> None:
+    """Draws all groups, or those named, at the same pace until time is up."""
     for group in groups(scale).values():
         open_group(scratch, group)
-    shares = [multiprocessing.Process(target=draw_share, args=(scratch, scale, i, processes, time.time() + 60 * minutes)) for i in range(processes)]
+    last = time.time() + 60 * minutes
+    shares = [multiprocessing.Process(target=draw_share, args=(scratch, scale, i, processes, last, only)) for i in range(processes)]
     for share in shares:
         share.start()
     for share in shares:
@@ -35,11 +36,12 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=.4, help="size of the drawn groups")
     parser.add_argument("--minutes", type=float, required=True, help="of processor time, in all; drawing: of the clock")
     parser.add_argument("--processes", type=int, default=2, help="that draw")
+    parser.add_argument("--only", nargs="+", choices=tuple(groups()), default=(), help="drawing: groups that are wanted; default: all")
     parser.add_argument("--divide", type=int, default=8, help="batches are a so-many-th of those on a card")
     parser.add_argument("--out", type=Path, help="folder of the trained files")
     args = parser.parse_args()
     if args.what == "draw":
-        draw(args.scratch, args.scale, args.minutes, args.processes)
+        draw(args.scratch, args.scale, args.minutes, args.processes, tuple(args.only))
         return
     if not args.out:
         parser.error("--out is missing")

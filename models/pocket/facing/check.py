@@ -19,7 +19,7 @@ from .decoding import DetectorFile, overlap
 from .drawing import LARGE, draw_share, groups, open_group
 from .facts import CLAIMS
 from .generating import PHOTOS, PLACES, PROMPTS, STYLED
-from .measures import auc, pairs, rounded, told_apart, unit
+from .measures import agreement, auc, pairs, rounded, told_apart, unit
 
 LOOK = 256          # side at which faces are looked for
 BATCH = 64
@@ -136,11 +136,15 @@ def check_recognisers(detector: DetectorFile, recognisers: dict[str, Recogniser]
             if len(hard) and len(same):
                 figures[f"{name}, {size}"]["auc_alike"] = auc(same, hard)
     known = align(torch.from_numpy(pictures).permute(0, 3, 1, 2).float(), torch.from_numpy(np.array(arrays["points"][rows])) * LARGE)
-    for name, recogniser in recognisers.items():
-        figures[f"{name}, known points"] = told_apart(*pairs(recogniser(known), who))
+    embedded = {name: recogniser(known) for name, recogniser in recognisers.items()}
+    figures |= {f"{name}, known points": told_apart(*pairs(v, who)) for name, v in embedded.items()}
+    if len(embedded) == 2:
+        figures["recogniser and judge"] = agreement(*embedded.values(), who)
     if outside:
         few = who < 100
-        figures["outside judge, known points"] = told_apart(*pairs(outside(known[torch.from_numpy(few)]), who[few]))
+        theirs = outside(known[torch.from_numpy(few)])
+        figures["outside judge, known points"] = told_apart(*pairs(theirs, who[few]))
+        figures |= {f"{name} and outside judge": agreement(v[few], theirs, who[few]) for name, v in embedded.items()}
     else:
         print("SKIPPED: no outside judge was named (--outside)", flush=True)
     return figures

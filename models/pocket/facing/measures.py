@@ -39,6 +39,16 @@ def told_apart(same: np.ndarray, different: np.ndarray) -> dict[str, float]:
             "passes_at_1_in_1000": (same >= strict).mean(), "pairs": len(same)}
 
 
+def agreement(ours: np.ndarray, theirs: np.ndarray, who: np.ndarray) -> dict[str, float]:
+    """Whether two networks err alike on the same faces: correlations of their cosines over pairs of the same and of different
+    people, and of the pairs of different people that each lets in most readily (1 in 1000), the share let in by both.
+    """
+    (same, different), (same_too, different_too) = pairs(ours, who), pairs(theirs, who)
+    first, second = (cosine >= np.quantile(cosine, .999) for cosine in (different, different_too))
+    return {"correlation, same": np.corrcoef(same, same_too)[0, 1], "correlation, different": np.corrcoef(different, different_too)[0, 1],
+            "let in by both": (first & second).sum() / max(1, first.sum())}
+
+
 def rounded(value):
     """Figures with four decimals, for reading."""
     if isinstance(value, dict):

@@ -6,7 +6,7 @@ mod build;
 mod drawing;
 mod here;
 mod matching;
-mod names;
+pub(crate) mod names;
 mod reading;
 mod references;
 mod show;

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 
 /// The names, in their order.
-pub(super) fn read(path: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(path).with_context(|| {
         format!("cannot read the names in {}; give a text file with one name a line", path.display())
     })?;

@@ -1,5 +1,7 @@
 //! What an experiment is made of: cells, people, seeds, prompts. Two plans that are equal give the same pictures on one fleet.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::cell::Cell;
@@ -66,6 +68,12 @@ pub(super) struct UnitKey {
     pub(super) seed: u32,
 }
 
+impl fmt::Display for UnitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}-p{}-s{}", self.cell, self.person, self.seed)
+    }
+}
+
 impl Plan {
     /// All inversions, so that an experiment that is stopped early has a bit of every cell: seed by seed, person by person.
     pub(super) fn units(&self) -> Vec<UnitKey> {
@@ -80,6 +88,11 @@ impl Plan {
             }
         }
         units
+    }
+
+    /// Seed of a prompt's first picture; the next ones count on from it. All cells and people have the same noise.
+    pub(super) fn first_seed(key: UnitKey, prompt: usize) -> u64 {
+        u64::from(key.seed) * 1_000_000 + prompt as u64 * 1_000
     }
 
     /// All that differs, in words.

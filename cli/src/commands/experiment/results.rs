@@ -9,6 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use likeness_shared::ids::RequestId;
 use likeness_worker::score::Evaluation;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ const VERSION: u32 = 1;
 struct Head {
     format: String,
     version: u32,
+    /// Random; the tasks of the experiment are known by it.
+    id: String,
     plan: Plan,
 }
 
@@ -53,6 +56,7 @@ pub(super) struct Unit {
 pub(super) struct Results {
     path: PathBuf,
     file: File,
+    id: String,
     units: BTreeMap<UnitKey, Unit>,
 }
 
@@ -85,10 +89,17 @@ impl Results {
         }
         file.set_len(whole as u64).with_context(|| format!("cannot write {shown}"))?;
         file.seek(SeekFrom::End(0)).with_context(|| format!("cannot write {shown}"))?;
-        let mut results = Self { path, file, units };
-        match known {
-            None => results.append(&Head { format: FORMAT.to_owned(), version: VERSION, plan: plan.clone() })?,
-            Some(known) => same(&known, plan, &shown)?,
+        let is_new = known.is_none();
+        let head = known.unwrap_or_else(|| Head {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            id: RequestId::generate().to_string(),
+            plan: plan.clone(),
+        });
+        same(&head.plan, plan, &shown)?;
+        let mut results = Self { path, file, id: head.id.clone(), units };
+        if is_new {
+            results.append(&head)?;
         }
         Ok(results)
     }
@@ -98,6 +109,11 @@ impl Results {
         self.append(&unit)?;
         self.units.insert(unit.key, unit);
         Ok(())
+    }
+
+    /// What the experiment's tasks are known by.
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     /// All that there are, in the order of their keys.
@@ -113,13 +129,13 @@ impl Results {
     }
 }
 
-fn head(line: &[u8], shown: &str) -> anyhow::Result<Plan> {
+fn head(line: &[u8], shown: &str) -> anyhow::Result<Head> {
     let head: Head = serde_json::from_slice(line)
         .with_context(|| format!("{shown} does not begin as the results of an experiment do"))?;
     if (head.format.as_str(), head.version) != (FORMAT, VERSION) {
         bail!("{shown} calls itself {:?}, version {}", head.format, head.version);
     }
-    Ok(head.plan)
+    Ok(head)
 }
 
 fn same(known: &Plan, given: &Plan, shown: &str) -> anyhow::Result<()> {
@@ -136,7 +152,7 @@ fn same(known: &Plan, given: &Plan, shown: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use likeness_worker::score::Identity;
+use likeness_worker::score::Identity;
 
     use super::super::plan::tests::plan;
     use super::*;
