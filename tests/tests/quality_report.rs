@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use likeness_shared::client::Client;
+use likeness_shared::ids::Digest;
 use likeness_shared::proto::{GetPersonRequest, Person};
 use likeness_tests::cli::Ended;
 use likeness_tests::fleet::Coordinator;
@@ -15,14 +16,20 @@ use likeness_tests::world;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// The pocket world's networks, and limits that small drawings pass.
+/// The pocket world's networks, and limits that every small drawing passes.
 fn faces(folder: &Path) -> PathBuf {
     let networks = world::pocket_model().join("faces");
+    let network = |file: &str| format!("\"{}\"", networks.join(file).display());
     let text = format!(
-        "[faces]\ndetector = \"{0}/detector.onnx\"\n[faces.recogniser]\nfile = \"{0}/recogniser.onnx\"\nmean = 127.5\n\
-         scale = 127.5\n[faces.limits]\nmin_face = 8.0\nmin_sharpness = 0.0\nmax_yaw = 180.0\nmax_pitch = 180.0\n\
+        "[faces]\ndetector = {}\ndetector_side = 256\nclip = {}\n\
+         [faces.recogniser]\nfile = {}\nmean = 127.5\nscale = 127.5\n\
+         [faces.judge]\nfile = {}\nmean = 127.5\nscale = 127.5\n\
+         [faces.limits]\nmin_face = 8.0\nmin_sharpness = 0.0\nmax_yaw = 180.0\nmax_pitch = 180.0\n\
          max_roll = 180.0\nmin_likeness = -1.0\nduplicate_likeness = 1.0\n",
-        networks.display()
+        network("detector.onnx"),
+        network("clip"),
+        network("recogniser.onnx"),
+        network("judge.onnx"),
     );
     let config = folder.join("faces.toml");
     fs::write(&config, text).unwrap();
@@ -88,8 +95,13 @@ fn photos_become_a_person_with_a_report() {
     let (id, ceiling) = (number(&report["identity"]["id"]), number(&report["identity"]["ceiling"]));
     assert!((-1.0..=1.0).contains(&id) && ceiling > 0.0 && ceiling <= 1.0, "{report}");
     assert!(number(&report["identity"]["face_rate"]) > 0.0, "the pocket model draws faces: {report}");
-    assert_eq!((&report["judged_by_chooser"], &report["clip"]), (&true.into(), &Value::Null));
-    assert_eq!(report["judge_digest"].as_str().map(str::len), Some(64));
+    assert_eq!(report["judged_by_chooser"], false, "there is a judge of its own");
+    let judge = fs::read(world::pocket_model().join("faces/judge.onnx")).unwrap();
+    assert_eq!(report["judge_digest"], Digest::of(&judge).to_string());
+    assert_eq!(report["clip_digest"].as_str().map(str::len), Some(64));
+    let (clip, aggregate) = (number(&report["clip"]), number(&report["aggregate_of_means"]));
+    assert!(((1.0 + clip) * (1.0 + id) - aggregate).abs() < 1e-6, "{report}");
+    assert!(number(&report["diversity"]) > 0.0 && number(&report["nearest_copy"]) < 1.0, "{report}");
     let drawn: Vec<&Value> = report["prompts"]
         .as_array()
         .unwrap()
