@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-const PROTOS: [&str; 7] = [
+const PROTOS: [&str; 8] = [
     "likeness/v1/photos.proto",
+    "likeness/v1/quality.proto",
     "likeness/v1/specs.proto",
     "likeness/v1/tasks.proto",
     "likeness/v1/artifacts.proto",
@@ -25,6 +26,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .boxed(".likeness.v1.Progress.photos")
         .boxed(".likeness.v1.InversionSettlement.photos")
         .boxed(".likeness.v1.FailedSettlement.photos")
+        .boxed(".likeness.v1.InversionSettlement.quality")
+        .boxed(".likeness.v1.InversionResult.quality")
+        .boxed(".likeness.v1.Person.quality")
         .compile_fds(descriptors)?;
     Ok(())
 }

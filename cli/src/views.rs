@@ -1,6 +1,7 @@
 //! Tasks, people and workers as the program shows them: the JSON form of `-o json`, and the texts of tables.
 
 mod photos;
+mod quality;
 mod worker;
 
 use std::time::{Duration, SystemTime};
@@ -10,6 +11,7 @@ use prost_types::Timestamp;
 use serde::Serialize;
 
 pub(crate) use self::photos::{AdviceView, PhotosView, RefusalView};
+pub(crate) use self::quality::{QualityAbsenceView, QualityView, facts as quality_facts};
 pub(crate) use self::worker::WorkerView;
 use crate::progress::Standing;
 
@@ -63,6 +65,10 @@ pub(crate) struct ProgressView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seconds_left: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) phase_step: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) phase_steps: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) preview: Option<PreviewView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) photos: Option<PhotosView>,
@@ -87,6 +93,10 @@ pub(crate) struct InversionResultView {
     pub(crate) kept_step: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) photos_used: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quality: Option<QualityView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quality_absent: Option<QualityAbsenceView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -137,6 +147,8 @@ impl From<&Task> for TaskView {
                 norm_ratio: progress.norm_ratio,
                 steps_per_second: progress.steps_per_second,
                 seconds_left: progress.time_left.as_ref().map(|left| seconds(Some(left))),
+                phase_step: (progress.phase_steps > 0).then_some(progress.phase_step),
+                phase_steps: (progress.phase_steps > 0).then_some(progress.phase_steps),
                 preview: progress.preview.as_ref().map(|preview| PreviewView {
                     step: preview.step,
                     artifact_digest: preview.artifact_digest.clone(),
@@ -172,6 +184,8 @@ impl From<&Task> for TaskView {
                     steps: result.steps,
                     kept_step: (result.kept_step > 0).then_some(result.kept_step),
                     photos_used: (result.photos_used > 0).then_some(result.photos_used),
+                    quality: result.quality.as_deref().map(QualityView::from),
+                    quality_absent: result.quality_absent.as_ref().map(QualityAbsenceView::from),
                 });
             }
             Some(task::Outcome::GenerationResult(result)) => {
@@ -215,6 +229,8 @@ pub(crate) struct PersonView {
     pub(crate) task_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) create_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quality: Option<QualityView>,
 }
 
 impl From<&Person> for PersonView {
@@ -231,7 +247,18 @@ impl From<&Person> for PersonView {
             artifact_digest: person.artifact_digest.clone(),
             task_id: person.task_id.clone(),
             create_time: person.create_time.as_ref().map(time_text),
+            quality: person.quality.as_deref().map(QualityView::from),
         }
+    }
+}
+
+/// Lines on the quality report of an inversion, or on why there is none.
+pub(crate) fn quality_of(task: &Task) -> Vec<(&'static str, String)> {
+    let Some(task::Outcome::InversionResult(result)) = &task.outcome else { return Vec::new() };
+    match (&result.quality, &result.quality_absent) {
+        (Some(report), _) => quality_facts(report),
+        (None, Some(absence)) => vec![("quality", format!("none: {} ({})", absence.message, absence.code))],
+        (None, None) => Vec::new(),
     }
 }
 
@@ -242,6 +269,12 @@ pub(crate) fn standing(task: &Task) -> Standing {
         TaskState::Scheduled | TaskState::Queued | TaskState::Held | TaskState::Leased
     );
     match &task.progress {
+        Some(progress) if !waiting && progress.phase_steps > 0 => Standing {
+            phase: progress.phase.clone(),
+            step: progress.phase_step.into(),
+            total: progress.phase_steps.into(),
+            ..Standing::default()
+        },
         Some(progress) if !waiting => Standing {
             phase: progress.phase.clone(),
             step: progress.step.into(),
@@ -351,6 +384,15 @@ mod tests {
             ("generation", "running", "a face")
         );
         assert_eq!(view.create_time.as_deref(), Some("1970-01-01T00:00:00Z"));
+        task.progress = Some(Progress {
+            step: 400,
+            total_steps: 400,
+            phase: "quality".into(),
+            phase_step: 3,
+            phase_steps: 90,
+            ..Default::default()
+        });
+        assert_eq!(standing(&task).to_string(), "quality 3/90");
         task.state = TaskState::Queued.into();
         assert_eq!(standing(&task).phase, "queued");
     }

@@ -12,8 +12,8 @@ use likeness_shared::proto::artifacts_client::ArtifactsClient;
 use likeness_shared::proto::{
     GenerationSpec, GetPersonRequest, GetUploadRequest, ImportPersonRequest, InitImage, InversionSettlement,
     InversionSpec, ListPeopleRequest, ListTasksRequest, PersonBinding, PhotoRefusal, PhotoReport,
-    PhotoVerdict, Progress, SettleVerdict, TaskBeat, TaskState, UploadHeader, UploadRequest, lease,
-    settle_request, upload_request,
+    PhotoVerdict, PictureFigures, Progress, PromptFigures, QualityReport, SettleVerdict, TaskBeat, TaskState,
+    UploadHeader, UploadRequest, lease, settle_request, upload_request,
 };
 use support::*;
 use tonic::Code;
@@ -312,6 +312,10 @@ async fn a_settled_inversion_leaves_a_person() {
     let refusal = PhotoRefusal { code: "no_face".to_owned(), ..PhotoRefusal::default() };
     let dropped = PhotoVerdict { index: 1, refusals: vec![refusal], ..PhotoVerdict::default() };
     let report = Box::new(PhotoReport { given: 3, used: 2, photos: vec![dropped], ..PhotoReport::default() });
+    let picture = client.artifacts().upload(&b"a picture"[..], "image/png").await.unwrap();
+    let picture = PictureFigures { artifact_digest: picture.to_string(), ..PictureFigures::default() };
+    let prompt = PromptFigures { pictures: vec![picture], ..PromptFigures::default() };
+    let quality = QualityReport { clip: Some(0.25), prompts: vec![prompt], ..QualityReport::default() };
     let learned = InversionSettlement {
         artifact_digest: file.to_string(),
         vectors: 2,
@@ -323,6 +327,8 @@ async fn a_settled_inversion_leaves_a_person() {
         kept_step: 100,
         photos_used: 2,
         photos: Some(report.clone()),
+        quality: Some(Box::new(quality.clone())),
+        quality_absent: None,
     };
     let verdict = worker.settle(&lease, settle_request::Outcome::Inversion(learned)).await;
     assert_eq!(verdict, SettleVerdict::Accepted);
@@ -332,9 +338,11 @@ async fn a_settled_inversion_leaves_a_person() {
     };
     assert_eq!((result.steps, result.kept_step, result.photos_used), (120, 100, 2));
     assert_eq!(done.progress.unwrap().photos, Some(report));
+    assert_eq!(result.quality.as_deref(), Some(&quality));
     let request = GetPersonRequest { id: result.person_id, ..GetPersonRequest::default() };
     let person = client.get_person(request).await.unwrap();
     assert_eq!((person.name.as_str(), person.task_id.as_str()), ("grandma", task.id.as_str()));
+    assert_eq!(person.quality.as_deref(), Some(&quality), "it stays with the person");
     running.shutdown(SOON).await;
 }
 

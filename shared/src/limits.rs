@@ -7,6 +7,7 @@
 mod checks;
 mod generation;
 mod inversion;
+mod quality;
 mod timing;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use checks::{Checks, Violations};
 pub use generation::{fill_generation, steps_made};
 pub use inversion::fill_inversion;
+pub use quality::default_quality_prompts;
 pub use timing::{StartTimes, fill_timing};
 
 /// Longest delay of a submit.
@@ -63,6 +65,19 @@ pub const DEFAULT_LOG_NORM_BASE: f64 = 2.71;
 pub const DEFAULT_PLACEHOLDER: &str = "sks";
 /// The phrase whose vectors an inversion starts from where the request does not say.
 pub const DEFAULT_START_PHRASE: &str = "human face";
+
+/// Prompts of a quality report, at most.
+pub const MAX_QUALITY_PROMPTS: usize = 16;
+/// Longest prompt of a quality report, in bytes: reports stay in the task and with the person.
+pub const MAX_QUALITY_PROMPT_BYTES: usize = 512;
+/// Pictures of each prompt of a quality report, at most.
+pub const MAX_QUALITY_PICTURES: u32 = 8;
+/// Pictures of each prompt of a quality report where the request does not say.
+pub const DEFAULT_QUALITY_PICTURES: u32 = 2;
+/// Sampler steps of a quality report's pictures where the request does not say.
+pub const DEFAULT_QUALITY_STEPS: u32 = 20;
+/// Largest quality report that is kept, in bytes.
+pub const MAX_QUALITY_BYTES: usize = 64 * 1024;
 
 /// Pictures of one generation, at most.
 pub const MAX_PICTURES: u32 = 64;

@@ -41,7 +41,8 @@ pub fn photos(person: &str) -> Vec<PathBuf> {
 #[must_use]
 pub fn celebrities() -> Vec<(String, Vec<PathBuf>)> {
     let listed = |folder: &PathBuf| -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let entries =
+            std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         paths.sort();
         paths
@@ -56,8 +57,8 @@ pub fn celebrities() -> Vec<(String, Vec<PathBuf>)> {
 #[must_use]
 pub fn faces_section() -> String {
     let folder = pocket_model().join("faces");
-    let [detector, recogniser, judge, clip] =
-        ["detector.onnx", "recogniser.onnx", "judge.onnx", "clip"].map(|file| folder.join(file).display().to_string());
+    let [detector, recogniser, judge, clip] = ["detector.onnx", "recogniser.onnx", "judge.onnx", "clip"]
+        .map(|file| folder.join(file).display().to_string());
     format!(
         "[faces]\ndetector = \"{detector}\"\ndetector_side = 256\ndetector_score = 0.7\nclip = \"{clip}\"\n\
          [faces.limits]\nmin_face = 24.0\nmin_likeness = 0.4\nduplicate_likeness = 0.99\n\

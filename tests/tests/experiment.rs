@@ -48,7 +48,8 @@ impl Files {
         let drawing = ["--portraits", "4", "--steps", "10", "--guidance", "3", "--model", &model];
         let build = ["bank", "build", "--names", &names, "--config", &faces, "--out", &bank];
         likeness(&[&build[..], &drawing].concat()).expect(0, &["names were kept"]);
-        let with_bank = world::faces_section().replacen("[faces]\n", &format!("[faces]\nbank = \"{bank}\"\n"), 1);
+        let with_bank =
+            world::faces_section().replacen("[faces]\n", &format!("[faces]\nbank = \"{bank}\"\n"), 1);
         fs::write(path("worker.toml"), with_bank).unwrap();
         for person in PEOPLE {
             let own = path("people").join(person);

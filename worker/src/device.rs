@@ -30,10 +30,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use burn::tensor::Device;
 use likeness_diffusion::model_folder::ModelFolder;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_faces::bank::Bank;
 use likeness_faces::check::PhotoChecker;
+use likeness_faces::config::FacesConfig;
 use tokio::sync::mpsc;
 
 pub use choice::{DeviceChoice, DeviceError};
@@ -49,6 +51,7 @@ use crate::engine::{
     Machine, Studio,
 };
 use crate::panics::panic_message;
+use crate::score::{Evaluate, Evaluator};
 
 /// Deaths closer together than this are counted together.
 pub const QUICK: Duration = Duration::from_secs(60);
@@ -76,6 +79,9 @@ pub enum LoadError {
     /// A device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The networks that score pictures of people.
+    #[error("the networks that score pictures cannot be loaded: {0}")]
+    Evaluator(String),
     /// A model.
     #[error("model {name:?} in {} cannot be loaded: {reason}", .folder.display())]
     Model {
@@ -118,6 +124,8 @@ pub struct ModelFolders {
     pub photo_checker: Option<PhotoChecker>,
     /// Names to start people from; `None` = there is no bank of names.
     pub bank: Option<Arc<Bank>>,
+    /// The networks that score pictures of learned people; `None` = nobody does.
+    pub evaluation: Option<FacesConfig>,
 }
 
 impl DeviceProgram for ModelFolders {
@@ -167,8 +175,27 @@ impl DeviceProgram for ModelFolders {
         let studio = Studio::new(models)
             .with_checkpointing(self.checkpointing)
             .with_photo_checker(self.photo_checker.clone())
-            .with_bank(self.bank.clone());
+            .with_bank(self.bank.clone())
+            .with_evaluator(self.evaluator(&device)?);
         Ok((if let Some(number) = card { studio.on_card(number) } else { studio }, inventory))
+    }
+}
+
+impl ModelFolders {
+    fn evaluator(&self, device: &Device) -> Result<Option<Box<dyn Evaluate>>, LoadError> {
+        let Some(faces) = &self.evaluation else { return Ok(None) };
+        let started = Instant::now();
+        let evaluator =
+            Evaluator::open(faces, device).map_err(|error| LoadError::Evaluator(error.to_string()))?;
+        let (networks, seconds) = (evaluator.networks(), started.elapsed().as_secs_f64());
+        let clip = networks.clip.is_some();
+        tracing::info!(
+            clip,
+            judged_by_chooser = networks.judged_by_chooser,
+            seconds,
+            "pictures of people can be scored"
+        );
+        Ok(Some(Box::new(evaluator)))
     }
 }
 

@@ -57,6 +57,7 @@ fn start_device(config: &WorkerConfig) -> Result<DeviceHandle, WorkerError> {
         checkpointing: config.activation_checkpointing,
         photo_checker: photo_checker(&config.faces)?,
         bank: bank(&config.faces)?,
+        evaluation: config.faces.can_score_pictures().then(|| config.faces.clone()),
     };
     Ok(DeviceHandle::start(folders, config.engine_options())?)
 }

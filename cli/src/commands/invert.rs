@@ -18,11 +18,12 @@ use serde::Serialize;
 
 use crate::arguments::{Global, number, whole_number};
 use crate::commands::previews::Previews;
+use crate::commands::quality::QualityArguments;
 use crate::commands::refinements::Refinements;
 use crate::commands::{person_files, photos, timing, watch};
 use crate::exit::Exit;
 use crate::output::Voice;
-use crate::views::{InversionResultView, TaskView};
+use crate::views::{self, InversionResultView, TaskView};
 
 /// What the caller of `--consent` states. Its digest travels with the task and stays in the record.
 pub(crate) const CONSENT_TEXT: &str = "The person shown in these photos has agreed that a model of their face is \
@@ -34,6 +35,7 @@ Examples:
   likeness invert --name ann --consent photos/*.jpg
   likeness invert --name ann --consent --steps 200 --start rand2 --parameterisation none --l2 anchor photos/*.jpg
   likeness invert --name ann --consent --no-wait --delay 2h photos/*.jpg
+  likeness invert --name ann --consent --quality --held-out 2 --report ann photos/*.jpg
 
 --consent states: \"The person shown in these photos has agreed that a model of their face is learned from them
 and that new pictures of them are drawn with it.\"";
@@ -123,6 +125,8 @@ pub(crate) struct InvertArguments {
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
+    quality: QualityArguments,
+    #[command(flatten)]
     refinements: Refinements,
 }
 
@@ -162,11 +166,12 @@ struct Learned {
 pub(crate) async fn run(options: &InvertArguments, global: &Global, voice: Voice) -> anyhow::Result<Exit> {
     options.check()?;
     let files = photos::read(&options.photos)?;
+    let quality = options.quality.request()?;
     let previews = options.previews.clone().map(Previews::into_folder).transpose()?;
     let client = Client::connect(&global.server).await?;
     let start = start_of(options, &client).await?;
     let digests = photos::upload(&client, &files, voice).await?;
-    let spec = options.spec(start, digests);
+    let spec = InversionSpec { quality, ..options.spec(start, digests) };
     let timing = timing::timing(options.delay, options.start_within);
     let task = submit(&client, global, spec, timing).await?;
     if options.no_wait {
@@ -177,6 +182,7 @@ pub(crate) async fn run(options: &InvertArguments, global: &Global, voice: Voice
     let task = watch::until_interrupted(&client, task_id(&task)?, &options.name, onlookers, voice).await?;
     let exit = watch::outcome(&task, voice)?;
     print(&task, voice)?;
+    options.quality.keep(&client, &task, &files, voice).await?;
     voice.say(format_args!(
         "draw with: likeness generate --person {} --prompt \"a photo of {}\" --out {}.png",
         options.name,
@@ -313,7 +319,7 @@ fn print(task: &Task, voice: Voice) -> anyhow::Result<()> {
     };
     let learned = Learned { person: person.clone(), task: TaskView::from(task) };
     let result = learned.task.inversion_result.as_ref();
-    let facts = [
+    let mut facts = vec![
         ("task", task.id.clone()),
         ("state", learned.task.state.clone()),
         ("person", learned.task.subject.clone()),
@@ -322,6 +328,7 @@ fn print(task: &Task, voice: Voice) -> anyhow::Result<()> {
         ("final loss", result.map_or_else(String::new, |result| format!("{:.4}", result.final_loss))),
         ("norm ratio", result.map_or_else(String::new, |result| format!("{:.3}", result.norm_ratio))),
     ];
+    facts.extend(views::quality_of(task));
     voice.facts(&learned, &facts)?;
     Ok(())
 }

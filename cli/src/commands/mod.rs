@@ -17,6 +17,7 @@ pub(crate) mod people;
 pub(crate) mod person_files;
 pub(crate) mod photos;
 mod previews;
+mod quality;
 pub(crate) mod queue;
 pub(crate) mod refinements;
 pub(crate) mod task;

@@ -25,8 +25,8 @@ pub(crate) enum PeopleCommand {
     /// List the people of a user.
     #[command(after_help = "Example:\n  likeness people ls --user ann -o json")]
     Ls,
-    /// Show one person.
-    #[command(after_help = "Example:\n  likeness people get ann")]
+    /// Show one person, with the quality report where there is one.
+    #[command(visible_alias = "show", after_help = "Example:\n  likeness people get ann")]
     Get(PersonName),
     /// Bring in a learned-person file: diffusers, kohya or A1111, told by its content.
     #[command(after_help = "Example:\n  likeness people import ann.pt --name ann --placeholder sks")]
@@ -152,7 +152,7 @@ async fn list(global: &Global, voice: Voice) -> anyhow::Result<()> {
 
 fn show(person: &Person, voice: Voice) -> anyhow::Result<()> {
     let view = PersonView::from(person);
-    let facts = [
+    let mut facts = vec![
         ("name", view.name.clone()),
         ("id", view.id.clone()),
         ("placeholder", view.placeholder.clone()),
@@ -163,6 +163,7 @@ fn show(person: &Person, voice: Voice) -> anyhow::Result<()> {
         ("task", view.task_id.clone()),
         ("created", view.create_time.clone().unwrap_or_default()),
     ];
+    facts.extend(person.quality.as_deref().map(views::quality_facts).unwrap_or_default());
     voice.facts(&view, &facts)?;
     Ok(())
 }

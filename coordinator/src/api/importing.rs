@@ -51,6 +51,7 @@ pub(super) async fn new_person(
         vectors: found.vectors,
         width: found.width,
         model_digest: found.model_digest,
+        quality: None,
     };
     Ok(NewPerson {
         owner: wire::checked(owner)?,

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use likeness_shared::errors::ServiceError;
 use likeness_shared::ids::{Digest, Fence};
-use likeness_shared::limits::{Checks, MAX_CHECKPOINT_BYTES};
+use likeness_shared::limits::{Checks, MAX_CHECKPOINT_BYTES, MAX_QUALITY_BYTES};
 use likeness_shared::proto::settle_request::Outcome as WireOutcome;
 use likeness_shared::proto::{
-    GenerationResult, InversionResult, InversionSettlement, SettleRequest, SettleResponse,
-    SettleVerdict as WireVerdict,
+    GenerationResult, InversionResult, InversionSettlement, QualityAbsence, QualityReport, SettleRequest,
+    SettleResponse, SettleVerdict as WireVerdict,
 };
 use prost::Message;
 
@@ -57,6 +57,7 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
             person = learned(&inversion, &mut checks);
             photos = inversion.photos;
             artifacts.extend(person.as_ref().map(|person| person.artifact));
+            artifacts.extend(report_pictures(inversion.quality.as_deref(), &mut checks));
             Some(AttemptEnd::Succeeded(Outcome::Inversion(InversionResult {
                 person_id: String::new(),
                 artifact_digest: inversion.artifact_digest,
@@ -66,6 +67,10 @@ fn settlement(request: SettleRequest) -> Result<(Settlement, Vec<Digest>), Servi
                 steps: inversion.steps,
                 kept_step: inversion.kept_step,
                 photos_used: inversion.photos_used,
+                quality: inversion.quality,
+                quality_absent: inversion
+                    .quality_absent
+                    .map(|absence| QualityAbsence { message: cut(absence.message), ..absence }),
             })))
         }
         Some(WireOutcome::Generation(result)) => {
@@ -128,7 +133,20 @@ fn learned(inversion: &InversionSettlement, checks: &mut Checks) -> Option<Learn
         vectors: inversion.vectors,
         width: inversion.width,
         model_digest: inversion.model_digest.clone(),
+        quality: inversion.quality.clone(),
     })
+}
+
+/// The pictures of a report, where there is one.
+fn report_pictures(report: Option<&QualityReport>, checks: &mut Checks) -> Vec<Digest> {
+    let Some(report) = report else { return Vec::new() };
+    let size = report.encoded_len();
+    checks.require(size <= MAX_QUALITY_BYTES, "outcome.inversion.quality", || {
+        format!("must be at most {MAX_QUALITY_BYTES} bytes, not {size}")
+    });
+    let pictures = report.prompts.iter().flat_map(|prompt| &prompt.pictures);
+    let field = "outcome.inversion.quality.prompts.pictures.artifact_digest";
+    pictures.filter_map(|picture| checks.parse(field, &picture.artifact_digest)).collect()
 }
 
 fn pictures(result: &GenerationResult, checks: &mut Checks) -> Vec<Digest> {

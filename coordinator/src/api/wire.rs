@@ -65,6 +65,7 @@ pub(super) fn person(record: PersonRecord) -> proto::Person {
         width: record.width,
         task_id: record.task.map(|task| task.to_string()).unwrap_or_default(),
         create_time: Some(timestamp(record.created)),
+        quality: record.quality,
     }
 }
 

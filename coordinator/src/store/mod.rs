@@ -36,7 +36,7 @@ use likeness_shared::ids::{
     Digest, Fence, Incarnation, PersonId, PersonName, RequestId, TaskId, TenantName, UserName, WorkerId,
 };
 use likeness_shared::limits::StartTimes;
-use likeness_shared::proto::{self, Progress, ResolvedPerson, TaskKind, TaskState};
+use likeness_shared::proto::{self, Progress, QualityReport, ResolvedPerson, TaskKind, TaskState};
 use tokio::sync::{broadcast, watch};
 
 pub use self::redis::{Durability, RedisClock, RedisSettings, RedisStore};
@@ -150,6 +150,8 @@ pub struct LearnedPerson {
     pub width: u32,
     /// Digest of the model.
     pub model_digest: String,
+    /// How well the person is drawn, where that is known.
+    pub quality: Option<Box<QualityReport>>,
 }
 
 /// A person to be registered from a file.

@@ -31,6 +31,7 @@ pub(super) fn import_person(step: &mut impl Workspace, new: &NewPerson) -> Resul
         width: new.learned.width,
         task: None,
         created: step.now(),
+        quality: None,
     };
     step.put_person(&person)?;
     step.remember_request(IMPORTS, &person.owner, &new.request, new.body, person.id.to_bytes())?;
@@ -67,6 +68,7 @@ pub(super) fn register_learned(
         width: learned.width,
         task: Some(task.id),
         created: step.now(),
+        quality: learned.quality,
     };
     step.put_person(&person)?;
     Ok(person.id)

@@ -7,8 +7,8 @@ use likeness_shared::ids::{
     Digest, Fence, Incarnation, PersonId, PersonName, TaskId, TenantName, UserName, WorkerId,
 };
 use likeness_shared::proto::{
-    AttemptCounts, GenerationResult, GenerationSpec, InversionResult, InversionSpec, Progress, TaskKind,
-    TaskState,
+    AttemptCounts, GenerationResult, GenerationSpec, InversionResult, InversionSpec, Progress, QualityReport,
+    TaskKind, TaskState,
 };
 use serde::{Deserialize, Serialize};
 
@@ -303,7 +303,7 @@ impl TaskRecord {
 }
 
 /// A learned person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PersonRecord {
     /// Given at registration.
     pub id: PersonId,
@@ -325,4 +325,7 @@ pub struct PersonRecord {
     pub task: Option<TaskId>,
     /// Registered.
     pub created: StoreTime,
+    /// How well the person is drawn, where the inversion was asked for it. Records of earlier versions end before it.
+    #[serde(with = "prost_serde::last")]
+    pub quality: Option<Box<QualityReport>>,
 }

@@ -1,5 +1,6 @@
 //! Checks an [`InversionSpec`] and writes its defaults into it.
 
+use super::quality::fill_quality;
 use super::{
     Checks, DEFAULT_BATCH_SIZE, DEFAULT_INVERSION_STEPS, DEFAULT_KAPPA, DEFAULT_L2_WEIGHT,
     DEFAULT_LEARNING_RATE, DEFAULT_LOG_NORM_BASE, DEFAULT_PLACEHOLDER, DEFAULT_SPHERE_LEARNING_RATE,
@@ -36,7 +37,8 @@ pub fn fill_inversion(spec: Option<InversionSpec>, checks: &mut Checks) -> Inver
 
     checks.whole("spec.steps", *spec.steps.get_or_insert(DEFAULT_INVERSION_STEPS), 1..=MAX_INVERSION_STEPS);
     let photos = u32::try_from(spec.photo_digests.len()).unwrap_or(u32::MAX);
-    let batch_size = *spec.batch_size.get_or_insert(DEFAULT_BATCH_SIZE.min(photos).max(1));
+    let learned_from = photos.saturating_sub(fill_quality(&mut spec, photos, checks));
+    let batch_size = *spec.batch_size.get_or_insert(DEFAULT_BATCH_SIZE.min(learned_from).max(1));
     checks.whole("spec.batch_size", batch_size, 1..=MAX_BATCH_SIZE);
     let rate = *spec.learning_rate.get_or_insert(default_rate);
     checks.above("spec.learning_rate", rate, 0.0, 10.0);

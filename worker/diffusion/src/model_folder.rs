@@ -113,25 +113,7 @@ impl ModelFolder {
     /// # Errors
     /// When a file cannot be read.
     pub fn digest(&self) -> Result<String, ModelError> {
-        let mut hasher = Sha256::new();
-        for name in self.files() {
-            let path = self.path.join(&name);
-            let read_error = |source| ModelError::Read { path: path.clone(), source };
-            let mut file = File::open(&path).map_err(read_error)?;
-            let length = file.metadata().map_err(read_error)?.len();
-            hasher.update((name.len() as u64).to_le_bytes());
-            hasher.update(name.as_bytes());
-            hasher.update(length.to_le_bytes());
-            let mut buffer = vec![0; 1 << 20];
-            loop {
-                let count = file.read(&mut buffer).map_err(read_error)?;
-                if count == 0 {
-                    break;
-                }
-                hasher.update(&buffer[..count]);
-            }
-        }
-        Ok(hex::encode(hasher.finalize()))
+        files_digest(&self.path, &self.files()).map_err(|(path, source)| ModelError::Read { path, source })
     }
 
     /// The files of the digest, relative to the folder: the required ones and the optional ones that exist.
@@ -184,6 +166,29 @@ impl ModelFolder {
             None => Ok(()),
         }
     }
+}
+
+/// SHA-256, in hexadecimal, over the names, lengths and bytes of these files of `folder`; the file that cannot be read, and why.
+pub(crate) fn files_digest(folder: &Path, names: &[String]) -> Result<String, (PathBuf, std::io::Error)> {
+    let mut hasher = Sha256::new();
+    for name in names {
+        let path = folder.join(name);
+        let read_error = |source| (path.clone(), source);
+        let mut file = File::open(&path).map_err(read_error)?;
+        let length = file.metadata().map_err(read_error)?.len();
+        hasher.update((name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update(length.to_le_bytes());
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let count = file.read(&mut buffer).map_err(read_error)?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(&buffer[..count]);
+        }
+    }
+    Ok(hex::encode(hasher.finalize()))
 }
 
 /// The pipeline and its parts must be of the classes that this crate implements.

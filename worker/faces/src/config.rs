@@ -246,6 +246,11 @@ impl FacesConfig {
         self.detector.is_some() && self.recogniser.is_some()
     }
 
+    /// Whether pictures can be scored: there are a detector and a network that says how alike faces are.
+    pub fn can_score_pictures(&self) -> bool {
+        self.detector.is_some() && (self.judge.is_some() || self.recogniser.is_some())
+    }
+
     /// Loads detector and recogniser for checking photos; portraits are cut with `portrait_side` pixels.
     ///
     /// # Errors

@@ -129,6 +129,7 @@ async fn a_model_that_cannot_be_loaded_is_named() {
         checkpointing,
         photo_checker: None,
         bank: None,
+        evaluation: None,
     };
     let mut device = DeviceHandle::start(folders, EngineOptions::default()).unwrap();
     let DeviceEvent::Dead(reason) = next(&mut device).await else { panic!("it was loaded") };
@@ -150,6 +151,7 @@ async fn a_model_of_another_digest_than_the_pinned_one_is_not_loaded() {
             checkpointing,
             photo_checker: None,
             bank: None,
+            evaluation: None,
         };
         DeviceHandle::start(folders, EngineOptions::default()).unwrap()
     };

@@ -23,6 +23,8 @@ pub enum Stage {
     Sample,
     /// Latents go through the VAE's decoder.
     Decode,
+    /// Networks look at a picture, to score it.
+    Look,
 }
 
 /// Who waits for a task. The two sides share the device by time; their rows may share a pass.
@@ -66,6 +68,11 @@ pub trait Job {
 
     /// The state to resume from on another worker, where there is one.
     fn checkpoint(&self) -> Option<Bytes>;
+
+    /// How the task ends all the same where this fault would end it: its result was there before.
+    fn salvage(&self, _fault: &Fault) -> Option<Ending> {
+        None
+    }
 
     /// A preview that has been finished since this was asked last.
     fn take_preview(&mut self) -> Option<Preview> {

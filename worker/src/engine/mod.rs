@@ -25,8 +25,8 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 pub use machine::{Class, Demand, Job, Machine, Memory, PassError, Side, Stage, Stepped};
 pub use order::{
-    Attempt, Blame, BoundPerson, Command, DrawnPicture, DrawnPictures, Ending, Event, Fault, LearnedPerson,
-    Order, Preview, Work,
+    Attempt, Blame, BoundPerson, Command, DrawnPicture, DrawnPictures, DrawnReport, Ending, Event, Fault,
+    LearnedPerson, Order, Preview, Quality, Work,
 };
 pub use slot::LiveAttempts;
 pub use studio::{ActivationCheckpointing, LoadedModel, Studio, UnknownCheckpointing};

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use likeness_shared::ids::{Fence, TaskId};
-use likeness_shared::proto::{GenerationSpec, InversionSpec, PhotoReport, Progress};
+use likeness_shared::proto::{
+    GenerationSpec, InversionSpec, PhotoReport, Progress, QualityAbsence, QualityReport,
+};
 
 /// One lease of one task: the engine knows an attempt by both, never by the task alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,6 +183,26 @@ pub struct LearnedPerson {
     pub photos_used: u32,
     /// What was found of all that were given, where they were searched for faces.
     pub photos: Option<Box<PhotoReport>>,
+    /// How well the person is drawn, where a report was asked for.
+    pub quality: Option<Quality>,
+}
+
+/// What became of a quality report that was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Quality {
+    /// There is one.
+    Report(Box<DrawnReport>),
+    /// There is none.
+    Absent(QualityAbsence),
+}
+
+/// A quality report whose pictures have not been uploaded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrawnReport {
+    /// The figures; its pictures have no digests.
+    pub report: QualityReport,
+    /// The pictures' files, in the order of the report: prompt by prompt.
+    pub pictures: Vec<Bytes>,
 }
 
 /// A finished generation.

@@ -127,6 +127,11 @@ impl<J: Job> Slot<J> {
 
     pub(super) fn fail(&mut self, fault: Fault) {
         let Fault { code, message, .. } = &fault;
+        if let Some(ending) = self.working().and_then(|job| job.salvage(&fault)) {
+            tracing::warn!(attempt = %self.attempt, code, message, "task ends with what it had before this");
+            self.state = State::Ending(ending);
+            return;
+        }
         tracing::warn!(attempt = %self.attempt, code, message, "task failed");
         self.state = State::Ending(Ending::Failed(fault));
     }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-/// Counts to the seed of its spec; fails at the step that the spec's `steps` names.
+/// Counts to the seed of its spec; fails at the step that the spec's `steps` names. From step 5 on it has something to end with.
 struct Counter {
     made: u64,
     last: u64,
@@ -39,6 +39,11 @@ impl Job for Counter {
             phase: "train".into(),
             ..Progress::default()
         }
+    }
+
+    fn salvage(&self, fault: &Fault) -> Option<Ending> {
+        let warnings = vec![fault.code.clone()];
+        (self.made >= 5).then_some(Ending::Drawn(DrawnPictures { pictures: vec![], warnings }))
     }
 
     fn checkpoint(&self) -> Option<bytes::Bytes> {
@@ -258,6 +263,16 @@ fn a_failure_is_told_and_ends_only_its_own_task() {
     assert_eq!(who, failing);
     assert!(matches!(ending, Ending::Failed(fault) if fault.code == "corrupt" && fault.blame == Blame::Task));
     engine.wait_for_step_beyond(healthy, 5);
+    engine.stop();
+}
+
+#[test]
+fn a_failure_does_not_take_what_was_there_before() {
+    let mut engine = start();
+    let failing = engine.join(FOREVER, Some(7));
+    let (who, ending) = engine.ending();
+    assert_eq!(who, failing);
+    assert!(matches!(&ending, Ending::Drawn(drawn) if drawn.warnings == ["corrupt"]), "{ending:?}");
     engine.stop();
 }
 

@@ -1,5 +1,8 @@
 //! The networks that score pictures, looking at one picture after another.
 
+use std::fs;
+use std::path::Path;
+
 use burn::tensor::{Device, FloatDType};
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::{Clip, ClipError};
@@ -7,6 +10,7 @@ use likeness_faces::config::{FacesConfig, FacesError};
 use likeness_faces::intake::RgbPixels;
 use likeness_faces::recognise::Embedding;
 use likeness_faces::{FaceError, FaceReader};
+use sha2::{Digest, Sha256};
 
 use super::vectors::{VectorError, rows};
 
@@ -36,12 +40,45 @@ pub enum EvaluatorError {
     Vectors(#[from] VectorError),
 }
 
+/// What looks at pictures: the networks, or a stand-in for them.
+pub trait Evaluate: Send + Sync {
+    /// Looks at one picture.
+    ///
+    /// # Errors
+    /// [`EvaluatorError`] where a network fails.
+    fn look(&self, picture: &RgbPicture) -> Result<Seen, EvaluatorError>;
+
+    /// Directions of prompts as CLIP reads them, the learned words already replaced ([`read_as_person`](super::read_as_person)); `None`
+    /// where there is no CLIP model.
+    ///
+    /// # Errors
+    /// [`EvaluatorError`] where a prompt cannot be encoded.
+    fn prompts(&self, prompts: &[String]) -> Result<Option<Vec<Embedding>>, EvaluatorError>;
+
+    /// Whose figures these are.
+    fn networks(&self) -> &EvaluatorNetworks;
+}
+
+/// The networks of an evaluator: figures of different ones cannot be compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EvaluatorNetworks {
+    /// SHA-256 of the detector's file, in hexadecimal.
+    pub detector: String,
+    /// SHA-256 of the file of the network that says how alike faces are, in hexadecimal.
+    pub judge: String,
+    /// SHA-256 over the CLIP model's files, in hexadecimal; `None` = there is none.
+    pub clip: Option<String>,
+    /// The judge is the network that chooses photos and names.
+    pub judged_by_chooser: bool,
+}
+
 /// Detector, judge and, where there is one, CLIP. The judge is another network than the one that chooses names and photos wherever
 /// the operator has given two ([`FacesConfig::judge`]).
 #[derive(Debug)]
 pub struct Evaluator {
     reader: FaceReader,
     clip: Option<Clip>,
+    networks: EvaluatorNetworks,
 }
 
 impl Evaluator {
@@ -51,16 +88,29 @@ impl Evaluator {
     /// [`EvaluatorError`] where the detector or every recogniser is missing, or a file cannot be used.
     pub fn open(faces: &FacesConfig, device: &Device) -> Result<Self, EvaluatorError> {
         let reader = FaceReader::new(faces.detector()?, faces.judge()?);
-        let clip =
-            faces.clip.as_deref().map(|folder| Clip::load(folder, device, FloatDType::F32)).transpose()?;
-        Ok(Self { reader, clip })
+        let folder = faces.clip.as_deref();
+        let clip = folder.map(|folder| Clip::load(folder, device, FloatDType::F32)).transpose()?;
+        let judge = hex::encode(reader.recogniser().digest());
+        let networks = EvaluatorNetworks {
+            detector: hex::encode(reader.detector().digest()),
+            clip: folder.map(Clip::digest).transpose()?,
+            judged_by_chooser: faces
+                .recogniser
+                .as_ref()
+                .is_some_and(|chooser| is_file(&chooser.file, &judge)),
+            judge,
+        };
+        Ok(Self { reader, clip, networks })
     }
 
-    /// Looks at one picture.
-    ///
-    /// # Errors
-    /// [`EvaluatorError`] where a network fails.
-    pub fn look(&self, picture: &RgbPicture) -> Result<Seen, EvaluatorError> {
+    /// What reads the faces.
+    pub fn reader(&self) -> &FaceReader {
+        &self.reader
+    }
+}
+
+impl Evaluate for Evaluator {
+    fn look(&self, picture: &RgbPicture) -> Result<Seen, EvaluatorError> {
         let RgbPicture { width, height, pixels } = picture.clone();
         let face = self.reader.embedding(&RgbPixels { width, height, pixels })?;
         let whole = match &self.clip {
@@ -70,12 +120,7 @@ impl Evaluator {
         Ok(Seen { face, whole })
     }
 
-    /// Directions of prompts as CLIP reads them, the learned words already replaced ([`read_as_person`](super::read_as_person)); `None`
-    /// where there is no CLIP model.
-    ///
-    /// # Errors
-    /// [`EvaluatorError`] where a prompt cannot be encoded.
-    pub fn prompts(&self, prompts: &[String]) -> Result<Option<Vec<Embedding>>, EvaluatorError> {
+    fn prompts(&self, prompts: &[String]) -> Result<Option<Vec<Embedding>>, EvaluatorError> {
         let Some(clip) = &self.clip else { return Ok(None) };
         let texts: Vec<&str> = prompts.iter().map(String::as_str).collect();
         if texts.is_empty() {
@@ -84,8 +129,12 @@ impl Evaluator {
         Ok(Some(rows(clip.texts(&texts)?)?))
     }
 
-    /// What reads the faces.
-    pub fn reader(&self) -> &FaceReader {
-        &self.reader
+    fn networks(&self) -> &EvaluatorNetworks {
+        &self.networks
     }
+}
+
+/// Whether the file has this SHA-256. One that cannot be read is none: whoever needs it has said so before.
+fn is_file(path: &Path, digest: &str) -> bool {
+    fs::read(path).is_ok_and(|bytes| hex::encode(Sha256::digest(bytes)) == digest)
 }

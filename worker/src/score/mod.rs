@@ -1,6 +1,6 @@
 //! How well a learned person is drawn: likeness, fit to the words, variety and copying (docs/method.md, "Measuring").
 //!
-//! The [`Evaluator`] is the networks and runs them on pictures; the rest is pure functions over the directions that they have given: faces
+//! The [`Evaluator`] ([`Evaluate`]) is the networks and runs them on pictures; the rest is pure functions over the directions that they have given: faces
 //! ([`likeness_faces::recognise`]), and whole pictures and texts (CLIP, [`rows`]). An [`Evaluation`] is all figures of one person. One for
 //! which there is nothing to go by is `None`, never a number.
 
@@ -14,7 +14,7 @@ mod vectors;
 
 pub use aggregate::Aggregate;
 pub use evaluation::{Against, Drawn, Evaluation, PictureScore};
-pub use evaluator::{Evaluator, EvaluatorError, Seen};
+pub use evaluator::{Evaluate, Evaluator, EvaluatorError, EvaluatorNetworks, Seen};
 pub use fit::{PERSON, fit, read_as_person};
 pub use identity::{Identity, to_photos};
 pub use variety::{Nearest, diversity, nearest_photos};

@@ -14,6 +14,7 @@ mod held;
 mod identity;
 mod link;
 mod pulse;
+mod quality_upload;
 mod route;
 mod series;
 mod settle;

@@ -15,6 +15,7 @@ use likeness_shared::proto::{
 };
 use tonic::Code;
 
+use super::quality_upload::upload_report;
 use super::route::{Route, Routes};
 use crate::engine::{Attempt, Blame, DrawnPictures, Ending, Fault, LearnedPerson};
 
@@ -108,7 +109,9 @@ async fn outcome(route: &Route, settlement: &Settlement, ending: &Ending) -> Res
                 kept_step,
                 photos_used,
                 photos,
+                quality,
             } = person;
+            let (quality, quality_absent) = upload_report(client, quality.as_ref()).await?;
             Outcome::Inversion(InversionSettlement {
                 artifact_digest: upload(client, file, "application/x-safetensors").await?,
                 vectors: *vectors,
@@ -120,6 +123,8 @@ async fn outcome(route: &Route, settlement: &Settlement, ending: &Ending) -> Res
                 kept_step: kept_step.unwrap_or(0),
                 photos_used: *photos_used,
                 photos: photos.clone(),
+                quality,
+                quality_absent,
             })
         }
         Ending::Drawn(DrawnPictures { pictures, warnings }) => {
@@ -140,7 +145,11 @@ async fn outcome(route: &Route, settlement: &Settlement, ending: &Ending) -> Res
     })
 }
 
-async fn upload(client: &Client, bytes: &Bytes, media_type: &str) -> Result<String, ArtifactError> {
+pub(super) async fn upload(
+    client: &Client,
+    bytes: &Bytes,
+    media_type: &str,
+) -> Result<String, ArtifactError> {
     Ok(client.artifacts().upload(bytes.clone(), media_type).await?.to_string())
 }
 
@@ -155,7 +164,7 @@ fn failed(route: &Route, settlement: &Settlement, fault: Fault) -> Outcome {
 }
 
 /// Whether a coordinator may take the same thing later.
-fn may_pass(error: &ClientError) -> bool {
+pub(super) fn may_pass(error: &ClientError) -> bool {
     let passing = [Code::ResourceExhausted, Code::Internal, Code::Unknown, Code::Cancelled, Code::DataLoss];
     error.is_transient() || error.code().is_some_and(|code| passing.contains(&code))
 }

@@ -53,5 +53,6 @@ pub(super) fn person(placeholder: &str, steps: u32, digest: [u8; 32]) -> Result<
         kept_step: None,
         photos_used: 0,
         photos: None,
+        quality: None,
     })
 }

@@ -20,6 +20,7 @@ pub struct Engine {
     pub steps: HashMap<Attempt, u32>,
     pub device_time: HashMap<Attempt, Duration>,
     pub previews: HashMap<Attempt, Vec<Preview>>,
+    pub phases: HashMap<Attempt, Vec<String>>,
 }
 
 impl Engine {
@@ -40,8 +41,9 @@ impl Engine {
         });
         let (live, ended) = (HashSet::new(), HashMap::new());
         let (steps, device_time) = (HashMap::new(), HashMap::new());
-        let (commands, thread, previews) = (Some(commands), Some(thread), HashMap::new());
-        Self { commands, events, thread, live, ended, steps, device_time, previews }
+        let (commands, thread) = (Some(commands), Some(thread));
+        let (previews, phases) = (HashMap::new(), HashMap::new());
+        Self { commands, events, thread, live, ended, steps, device_time, previews, phases }
     }
 
     pub fn tell(&self, command: Command) {
@@ -63,6 +65,7 @@ impl Engine {
             }
             Event::Progress { attempt, progress, .. } => {
                 self.steps.insert(attempt, progress.step);
+                self.phases.entry(attempt).or_default().push(progress.phase);
                 attempt
             }
             Event::Ended { attempt, ending, device_time } => {

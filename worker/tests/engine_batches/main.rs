@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "measured differences are for whoever runs the test")]
 
 mod driving;
+mod reports;
 #[path = "../support/mod.rs"]
 mod support;
 mod tasks;

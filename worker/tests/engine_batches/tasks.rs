@@ -31,7 +31,7 @@ pub fn studio_that_pads(pads_rows: bool) -> Arc<Studio> {
     Arc::new(Studio::new(vec![model(pads_rows)]))
 }
 
-fn model(pads_rows: bool) -> LoadedModel {
+pub fn model(pads_rows: bool) -> LoadedModel {
     let reference = Reference::open("tiny-v");
     LoadedModel {
         name: "tiny".to_owned(),

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use likeness_diffusion::picture::RgbPicture;
 use likeness_faces::intake::{PhotoLimits, RgbPixels, read_photo};
 use likeness_faces::recognise::Embedding;
-use likeness_worker::score::{Against, Drawn, Evaluation, Evaluator, Seen, read_as_person};
+use likeness_worker::score::{Against, Drawn, Evaluate, Evaluation, Evaluator, Seen, read_as_person};
 
 use super::people::Person;
 use super::plan::Plan;

@@ -14,16 +14,13 @@ mod report;
 mod results;
 mod run;
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use burn::tensor::Device;
 use likeness_faces::config::FacesConfig;
 use likeness_shared::client::Client;
-use likeness_worker::score::Evaluator;
-use sha2::{Digest, Sha256};
+use likeness_worker::score::{Evaluate, Evaluator};
 
 pub(crate) use arguments::ExperimentArguments;
 
@@ -44,7 +41,7 @@ pub(crate) async fn run(options: &ExperimentArguments, global: &Global, voice: V
     faces.validate()?;
     let people = people::read(&options.people, options.held_out as usize)?;
     let evaluator = Evaluator::open(&faces, &Device::flex())?;
-    let plan = Arc::new(options.plan(&people, scored_by(&evaluator, &faces)?)?);
+    let plan = Arc::new(options.plan(&people, scored_by(&evaluator))?);
     let out = options.out.as_path();
     std::fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let results = Results::open(out, &plan)?;
@@ -109,33 +106,11 @@ fn warn_of_networks(faces: &FacesConfig, voice: Voice) {
     }
 }
 
-fn scored_by(evaluator: &Evaluator, faces: &FacesConfig) -> anyhow::Result<ScoredBy> {
-    let reader = evaluator.reader();
-    let clip = faces.clip.as_deref().map(clip_digest).transpose()?;
-    Ok(ScoredBy {
-        detector: hex::encode(reader.detector().digest()),
-        judge: hex::encode(reader.recogniser().digest()),
-        clip: clip.unwrap_or_default(),
-    })
-}
-
-/// sha256 over the weight files of a folder, in the order of their names.
-fn clip_digest(folder: &Path) -> anyhow::Result<String> {
-    let listed = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut files: Vec<_> = listed.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    files.retain(|path| path.extension().is_some_and(|ending| ending == "safetensors"));
-    files.sort();
-    let mut digest = Sha256::new();
-    let mut part = vec![0; 1 << 20];
-    for path in files {
-        let mut file = std::fs::File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        loop {
-            let read = file.read(&mut part).with_context(|| format!("cannot read {}", path.display()))?;
-            if read == 0 {
-                break;
-            }
-            digest.update(part.get(..read).unwrap_or_default());
-        }
+fn scored_by(evaluator: &Evaluator) -> ScoredBy {
+    let networks = evaluator.networks();
+    ScoredBy {
+        detector: networks.detector.clone(),
+        judge: networks.judge.clone(),
+        clip: networks.clip.clone().unwrap_or_default(),
     }
-    Ok(hex::encode(digest.finalize()))
 }

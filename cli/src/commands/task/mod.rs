@@ -266,6 +266,7 @@ fn show(task: &Task, voice: Voice) -> anyhow::Result<()> {
             if result.kept_step > 0 {
                 facts.push(("vectors of step", result.kept_step.to_string()));
             }
+            facts.extend(views::quality_of(task));
         }
         Some(task::Outcome::GenerationResult(result)) => {
             facts.extend(

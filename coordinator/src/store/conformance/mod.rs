@@ -267,5 +267,11 @@ pub(super) fn person(user: &str, name: &str, request: &str) -> NewPerson {
 }
 
 fn learned() -> LearnedPerson {
-    LearnedPerson { artifact: Digest::of(b"person"), vectors: 2, width: 64, model_digest: String::new() }
+    LearnedPerson {
+        artifact: Digest::of(b"person"),
+        vectors: 2,
+        width: 64,
+        model_digest: String::new(),
+        quality: None,
+    }
 }

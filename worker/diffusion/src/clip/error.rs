@@ -23,6 +23,14 @@ pub enum ClipError {
         /// The file that was looked for.
         file: &'static str,
     },
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A configuration file is wrong, or asks for something unsupported.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -20,7 +20,7 @@ pub use preprocessing::Preprocessing;
 pub use vision::VisionTower;
 
 use crate::layers::Linear;
-use crate::model_folder::TEXT_WEIGHTS;
+use crate::model_folder::{TEXT_WEIGHTS, files_digest};
 use crate::picture::RgbPicture;
 use crate::text_encoder::TextEncoder;
 use crate::tokenizer::PromptTokenizer;
@@ -82,6 +82,28 @@ impl Clip {
         };
         file.finish()?;
         Ok(clip)
+    }
+
+    /// SHA-256, in hexadecimal, over the names, lengths and bytes of the files in `folder` that decide what the model computes.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn digest(folder: &Path) -> Result<String, ClipError> {
+        let is_there = |name: &&str| folder.join(name).is_file();
+        let tokenizer = [
+            "merges.txt",
+            "special_tokens_map.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "vocab.json",
+        ];
+        let weights = TEXT_WEIGHTS.into_iter().find(is_there).unwrap_or(TEXT_WEIGHTS[0]);
+        let names = ["config.json", "preprocessor_config.json", weights]
+            .into_iter()
+            .chain(tokenizer.into_iter().filter(is_there))
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
+        files_digest(folder, &names).map_err(|(path, source)| ClipError::Read { path, source })
     }
 
     /// Vectors of length 1 of pictures of any size, `[pictures, projection]` in f32.

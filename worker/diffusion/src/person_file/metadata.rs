@@ -21,6 +21,22 @@ pub mod keys {
     pub const STEPS: &str = "likeness.steps";
     /// How many photos the person was learned from.
     pub const PHOTOS: &str = "likeness.photos";
+    /// Scores of a quality report: likeness to the photos learned from,
+    pub const ID: &str = "likeness.id";
+    /// what it can reach,
+    pub const CEILING: &str = "likeness.ceiling";
+    /// likeness to photos kept from the training,
+    pub const HELD_OUT_ID: &str = "likeness.held_out_id";
+    /// share of the pictures with a face,
+    pub const FACE_RATE: &str = "likeness.face_rate";
+    /// fit to the prompts,
+    pub const CLIP: &str = "likeness.clip";
+    /// likeness and fit in one figure,
+    pub const AGGREGATE: &str = "likeness.aggregate";
+    /// and the digests of the networks whose cosines these are.
+    pub const JUDGE: &str = "likeness.judge";
+    /// The CLIP model.
+    pub const CLIP_MODEL: &str = "likeness.clip_model";
     /// The task that learned the person.
     pub const TASK: &str = "likeness.task";
     /// The placeholder, where a format has no other place for it.

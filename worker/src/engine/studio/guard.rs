@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::engine::machine::{PassError, Stepped};
 use crate::panics::{is_out_of_memory, panic_message};
+use crate::score::EvaluatorError;
 
 /// Makes a pass. A panic for want of memory is an error, any other one goes on up: it ends the device thread.
 ///
@@ -22,12 +23,27 @@ pub(super) fn memory(
     })
 }
 
+/// Asks networks whose failure costs nobody a task, however they fail: with an error, or with a panic. Where it is the device that is
+/// broken the next pass says so.
+pub(super) fn networks<T>(ask: impl FnOnce() -> Result<T, EvaluatorError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(ask)) {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(panic) => Err(panic_message(panic.as_ref())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn panics(words: &'static str) -> Result<Vec<Stepped>, PassError> {
         memory(|| panic!("{words}"))
+    }
+
+    #[test]
+    fn networks_may_fail_in_any_way() {
+        assert_eq!(networks(|| Ok(3)), Ok(3));
+        assert_eq!(networks::<()>(|| panic!("a broken file")), Err("a broken file".to_owned()));
     }
 
     #[test]

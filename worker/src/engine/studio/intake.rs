@@ -14,6 +14,7 @@ use likeness_faces::intake::{Photo, PhotoLimits, PhotoRefused, PhotoSet, RgbPixe
 use likeness_faces::portrait::Portrait;
 use likeness_faces::recognise::Embedding;
 use likeness_faces::report::{of_task, photo_report};
+use likeness_shared::limits::MIN_PHOTOS;
 use likeness_shared::proto::{InversionSpec, PhotoReport};
 
 use crate::engine::order::Fault;
@@ -23,6 +24,28 @@ use crate::inversion::face_mask::FaceEllipse;
 pub(super) struct Intake {
     waiting: VecDeque<Bytes>,
     taken: Taken,
+    held_out: HeldOut,
+}
+
+/// Photos to keep from the training: the last of those that can be learned from, as many as are asked for and the least leaves.
+#[derive(Clone, Copy, Debug)]
+struct HeldOut {
+    asked: usize,
+    /// Photos that are learned from in any case.
+    least: usize,
+}
+
+impl HeldOut {
+    fn of(spec: &InversionSpec, checker: Option<&PhotoChecker>) -> Self {
+        let asked = spec.quality.as_ref().and_then(|quality| quality.held_out).unwrap_or(0);
+        let least = checker.map_or(MIN_PHOTOS, |checker| checker.limits().min_photos.max(MIN_PHOTOS));
+        Self { asked: asked as usize, least }
+    }
+
+    /// Of so many photos, those that are learned from.
+    fn learned_from(self, photos: usize) -> usize {
+        photos - self.asked.min(photos.saturating_sub(self.least))
+    }
 }
 
 /// What has been taken in so far.
@@ -36,11 +59,13 @@ enum Taken {
 pub(super) struct TakenIn {
     /// Of one size.
     pub(super) photos: Vec<RgbPicture>,
+    /// Those that are kept from the training, of the same size.
+    pub(super) held_out: Vec<RgbPicture>,
     /// Where the face of each is.
     pub(super) faces: Vec<FaceEllipse>,
     /// What was found of all that were given, where they were searched for faces.
     pub(super) report: Option<Box<PhotoReport>>,
-    /// Who they show, where they were searched for faces. It stays in this process.
+    /// Who those to learn from show, where they were searched for faces. It stays in this process.
     pub(super) person: Option<Embedding>,
 }
 
@@ -61,7 +86,8 @@ impl Intake {
                 Taken::Checked { checker: Box::new(checker), digests, photos: Vec::new() }
             }
         };
-        Ok(Self { waiting: files.into(), taken })
+        let held_out = HeldOut::of(spec, checker);
+        Ok(Self { waiting: files.into(), taken, held_out })
     }
 
     /// Takes the next photo in.
@@ -86,12 +112,13 @@ impl Intake {
 
     /// The photos to learn from, or why there are not enough.
     pub(super) fn finish(&mut self) -> Result<TakenIn, Fault> {
+        let held_out = self.held_out;
         match &mut self.taken {
             Taken::Whole { photos, refused, side } => {
-                squares(std::mem::take(photos), std::mem::take(refused), *side)
+                squares(std::mem::take(photos), std::mem::take(refused), *side, held_out)
             }
             Taken::Checked { checker, digests, photos } => {
-                portraits(checker.check_set(std::mem::take(photos)), digests)
+                portraits(checker.check_set(std::mem::take(photos)), digests, held_out)
             }
         }
     }
@@ -104,18 +131,24 @@ fn limits(worker: &CheckLimits, spec: &InversionSpec, side: u32) -> CheckLimits 
 }
 
 /// The centred squares, or every refusal.
-fn squares(photos: Vec<Photo>, refused: Vec<PhotoRefused>, side: u32) -> Result<TakenIn, Fault> {
+fn squares(
+    photos: Vec<Photo>,
+    refused: Vec<PhotoRefused>,
+    side: u32,
+    held_out: HeldOut,
+) -> Result<TakenIn, Fault> {
     if !refused.is_empty() {
         return Err(refusal(&refused));
     }
     let set = PhotoSet::new(photos, &PhotoLimits::default()).map_err(|refused| refusal(&refused))?;
-    let photos: Vec<_> = set.photos().iter().map(|photo| picture(photo.square(side))).collect();
+    let mut photos: Vec<_> = set.photos().iter().map(|photo| picture(photo.square(side))).collect();
+    let held_out = photos.split_off(held_out.learned_from(photos.len()));
     let faces = vec![FaceEllipse::default(); photos.len()];
-    Ok(TakenIn { photos, faces, report: None, person: None })
+    Ok(TakenIn { photos, held_out, faces, report: None, person: None })
 }
 
 /// The portraits of the photos that can be learned from, or why they are too few.
-fn portraits(set: CheckedSet, digests: &[String]) -> Result<TakenIn, Fault> {
+fn portraits(set: CheckedSet, digests: &[String], held_out: HeldOut) -> Result<TakenIn, Fault> {
     let report = Box::new(of_task(photo_report(&set, digests)));
     if let Some(refused) = &set.refused {
         let message = std::iter::once(format!("{}; {}", refused.sentence, refused.hint))
@@ -127,13 +160,14 @@ fn portraits(set: CheckedSet, digests: &[String]) -> Result<TakenIn, Fault> {
             .join(". ");
         return Err(Fault::lasting(refused.code.as_str(), message).about(report));
     }
-    let person = set.identity();
-    let usable = set.photos.into_iter().filter(CheckedPhoto::is_usable);
-    let (faces, photos) = usable
-        .filter_map(|photo| photo.portrait)
-        .map(|portrait| (ellipse(&portrait), picture(portrait.pixels)))
-        .unzip();
-    Ok(TakenIn { photos, faces, report: Some(report), person })
+    let mut usable: Vec<CheckedPhoto> = set.photos.into_iter().filter(CheckedPhoto::is_usable).collect();
+    let held_out = usable.split_off(held_out.learned_from(usable.len()));
+    // the start is chosen by it: photos that are held out must not take part
+    let person = Embedding::mean(usable.iter().filter_map(|photo| photo.embedding.as_ref()));
+    let cut = |photos: Vec<CheckedPhoto>| photos.into_iter().filter_map(|photo| photo.portrait);
+    let (faces, photos) = cut(usable).map(|portrait| (ellipse(&portrait), picture(portrait.pixels))).unzip();
+    let held_out = cut(held_out).map(|portrait| picture(portrait.pixels)).collect();
+    Ok(TakenIn { photos, held_out, faces, report: Some(report), person })
 }
 
 /// The face of a portrait: where it is in an FFHQ-style crop, if that had not been moved or shrunk to stay in the photo.
@@ -176,6 +210,8 @@ mod tests {
     use super::*;
     use crate::engine::Blame;
 
+    const NONE_HELD_OUT: HeldOut = HeldOut { asked: 0, least: MIN_PHOTOS };
+
     fn refused(code: RefusalCode, sentence: &str) -> CheckedPhoto {
         let refusal = PhotoRefused {
             code,
@@ -202,7 +238,8 @@ mod tests {
         let photos = vec![good.clone(), refused(RefusalCode::Blurry, "it is soft"), good.clone(), good];
         let set = CheckedSet::of(photos, &CheckLimits { min_photos: 1, ..CheckLimits::default() });
         // Without embeddings and pixels' digests the last two are copies of the first.
-        let taken = portraits(set, &["a".into(), "b".into(), "c".into(), "d".into()]).unwrap();
+        let digests = ["a".into(), "b".into(), "c".into(), "d".into()];
+        let taken = portraits(set, &digests, NONE_HELD_OUT).unwrap();
         let report = taken.report.unwrap();
         assert_eq!((report.given, report.used as usize), (4, taken.photos.len()));
         assert_eq!((report.photos[0].index, report.photos[0].artifact_digest.as_str()), (1, "b"));
@@ -214,7 +251,7 @@ mod tests {
         let photos =
             vec![refused(RefusalCode::TooDark, "it is dark"), refused(RefusalCode::Blurry, "it is soft")];
         let set = CheckedSet::of(photos, &CheckLimits::default());
-        let fault = portraits(set, &["a".into(), "b".into()]).unwrap_err();
+        let fault = portraits(set, &["a".into(), "b".into()], NONE_HELD_OUT).unwrap_err();
         assert_eq!((fault.code.as_str(), fault.blame), ("too_few", Blame::Task));
         for said in [
             "0 usable photos are too few",
@@ -224,6 +261,32 @@ mod tests {
             assert!(fault.message.contains(said), "{fault}");
         }
         assert_eq!(fault.photos.map(|report| report.photos.len()), Some(2));
+    }
+
+    #[test]
+    fn the_last_usable_photos_are_held_out_and_say_nothing_of_who_it_is() {
+        let photo = |shade: u8, direction: [f32; 2]| {
+            let mut photo = CheckedPhoto::default();
+            let mut portrait = portrait(100.0, 90.0);
+            portrait.pixels.pixels.fill(shade);
+            photo.portrait = Some(portrait);
+            photo.embedding = Embedding::of(&direction);
+            photo
+        };
+        let mut photos: Vec<_> = (1..=4).map(|shade| photo(shade, [1.0, 0.0])).collect();
+        photos.push(refused(RefusalCode::Blurry, "it is soft"));
+        photos.push(photo(6, [0.8, 0.6]));
+        let taken = |asked| {
+            let set = CheckedSet { photos: photos.clone(), refused: None, advice: vec![], middle: None };
+            portraits(set, &[], HeldOut { asked, least: MIN_PHOTOS }).unwrap()
+        };
+        let shades = |photos: &[RgbPicture]| photos.iter().map(|photo| photo.pixels[0]).collect::<Vec<_>>();
+        let one = taken(1);
+        assert_eq!((shades(&one.photos), shades(&one.held_out)), (vec![1, 2, 3, 4], vec![6]));
+        assert_eq!((one.faces.len(), one.person.unwrap().values()), (4, &[1.0, 0.0][..]));
+        let many = taken(10);
+        assert_eq!((shades(&many.photos), shades(&many.held_out)), (vec![1, 2, 3], vec![4, 6]));
+        assert!(taken(0).person.unwrap().values()[1] > 0.0);
     }
 
     #[test]

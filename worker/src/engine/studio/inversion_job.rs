@@ -1,10 +1,10 @@
 //! An inversion as the engine runs it: photos in (`intake.rs`), their latents (`encode`), starts to choose from where the task
-//! says `auto` (`compare`), iterations (`train`), a person file out (`learned.rs`). What goes through the model goes there in a pass that other tasks share: this is what
-//! the task brings to it and what it makes of its part of the outcome.
+//! says `auto` (`compare`), iterations (`train`), a person file out (`ending.rs`). What goes through the model goes there in a pass
+//! that other tasks share: this is what the task brings to it and what it makes of its part of the outcome.
 
 #[cfg(test)]
 mod auto_tests;
-mod learned;
+mod ending;
 #[cfg(test)]
 mod tests;
 
@@ -22,9 +22,11 @@ use sha2::{Digest, Sha256};
 use super::auto_start::{self, Beginning, Subject};
 use super::intake::{Intake, TakenIn};
 use super::preview::Previews;
+use super::quality::QualityOptions;
+use super::review::{PersonPhotos, Review};
 use super::{LoadedModel, named_start, spec};
 use crate::engine::machine::{Class, Demand, Side, Stage, Stepped};
-use crate::engine::order::{Ending, Fault};
+use crate::engine::order::{Fault, Preview};
 use crate::inversion::comparison::Comparison;
 use crate::inversion::face_mask::FaceEllipse;
 use crate::inversion::latents::{LatentsError, PhotoLatents, PhotoToEncode};
@@ -32,6 +34,7 @@ use crate::inversion::material::Material;
 use crate::inversion::training_pass::RowOutcome;
 use crate::inversion::training_step::TrainingBatch;
 use crate::inversion::{Checkpoint, Inversion, InversionError, InversionOptions, Start, photos_digest};
+use crate::score::Evaluate;
 
 /// Photos that a task sends through the VAE at once.
 const ENCODED_AT_ONCE: usize = 4;
@@ -39,9 +42,21 @@ const ENCODED_AT_ONCE: usize = 4;
 /// What is under way.
 enum Phase<'m> {
     Intake(Intake),
-    Encode { photos: Vec<RgbPicture>, faces: Vec<FaceEllipse>, latents: Vec<PhotoLatents> },
-    Compare(Box<Comparison<'m>>),
-    Train(Box<Inversion<'m>>),
+    Encode {
+        photos: PersonPhotos,
+        faces: Vec<FaceEllipse>,
+        latents: Vec<PhotoLatents>,
+    },
+    Compare {
+        comparison: Box<Comparison<'m>>,
+        photos: PersonPhotos,
+    },
+    /// And, after the last iteration, the review of what was learned.
+    Train {
+        inversion: Box<Inversion<'m>>,
+        photos: PersonPhotos,
+        review: Option<Box<Review<'m>>>,
+    },
 }
 
 /// The photos of a task as they came, and who judges them.
@@ -89,6 +104,9 @@ pub struct InversionJob<'m> {
     bank: Option<&'m Bank>,
     /// Who the photos show, once all have been taken in, where they were searched for faces.
     person: Option<Embedding>,
+    /// The report that is wanted.
+    quality: Option<QualityOptions>,
+    evaluator: Option<&'m dyn Evaluate>,
 }
 
 impl<'m> InversionJob<'m> {
@@ -113,7 +131,7 @@ impl<'m> InversionJob<'m> {
         }
         let phase = Phase::Intake(Intake::new(photos.files, photos.checker, &spec, width)?);
         let class = Class { model: number, size: (width, height) };
-        let previews = Previews::new(spec.preview_every);
+        let (previews, quality) = (Previews::new(spec.preview_every), QualityOptions::of(&spec));
         Ok(Self {
             model,
             class,
@@ -128,12 +146,19 @@ impl<'m> InversionJob<'m> {
             photo_report: None,
             bank: None,
             person: None,
+            quality,
+            evaluator: None,
         })
     }
 
     /// The same with a bank of names to start from.
     pub(super) fn with_bank(self, bank: Option<&'m Bank>) -> Self {
         Self { bank, ..self }
+    }
+
+    /// The same with networks that can score pictures of the person.
+    pub(super) fn with_evaluator(self, evaluator: Option<&'m dyn Evaluate>) -> Self {
+        Self { evaluator, ..self }
     }
 
     /// At its start, where its checkpoint was taken, or with a comparison of starts.
@@ -180,8 +205,9 @@ impl<'m> InversionJob<'m> {
                 let rows_each = if self.options.flip { 2 } else { 1 };
                 (Stage::Encode, self.photos_to_encode().len() as u32 * rows_each)
             }
-            Phase::Compare(comparison) => (Stage::Watch, comparison.rows()),
-            Phase::Train(inversion) => match self.previews.under_way() {
+            Phase::Compare { comparison, .. } => (Stage::Watch, comparison.rows()),
+            Phase::Train { review: Some(review), .. } => review.stage(),
+            Phase::Train { inversion, .. } => match self.previews.under_way() {
                 [] if inversion.watch_is_due() => (Stage::Watch, inversion.rows()),
                 [] => (Stage::Train, inversion.rows()),
                 [picture, ..] if picture.is_drawn() => (Stage::Decode, 1),
@@ -200,7 +226,7 @@ impl<'m> InversionJob<'m> {
         let Phase::Intake(intake) = &mut self.phase else { return Ok(None) };
         intake.next()?;
         if intake.is_done() {
-            let TakenIn { photos, faces, report, person } = intake.finish()?;
+            let TakenIn { photos, held_out, faces, report, person } = intake.finish()?;
             if let Some(report) = report.as_ref().filter(|report| report.used < report.given) {
                 let (used, given) = (report.used, report.given);
                 tracing::info!(task = %self.task, used, given, "photos that cannot be learned from are dropped");
@@ -208,6 +234,7 @@ impl<'m> InversionJob<'m> {
             self.photos_used = u32::try_from(photos.len()).unwrap_or(u32::MAX);
             self.photo_report = report;
             self.person = person;
+            let photos = PersonPhotos { learned_from: photos, held_out };
             self.phase = Phase::Encode { photos, faces, latents: Vec::new() };
         }
         Ok(None)
@@ -218,7 +245,7 @@ impl<'m> InversionJob<'m> {
         let Phase::Encode { photos, latents, .. } = &self.phase else { return Vec::new() };
         let flip = self.options.flip;
         let photo = |(index, photo)| PhotoToEncode { index, photo, flip };
-        photos.iter().enumerate().skip(latents.len()).take(ENCODED_AT_ONCE).map(photo).collect()
+        photos.learned_from.iter().enumerate().skip(latents.len()).take(ENCODED_AT_ONCE).map(photo).collect()
     }
 
     /// What the VAE has made of them. After the last one starts are compared, or training begins.
@@ -229,30 +256,34 @@ impl<'m> InversionJob<'m> {
             let face = faces.get(latents.len()).copied().unwrap_or_default();
             latents.push(photo.with_face(face));
         }
-        if latents.len() < photos.len() {
+        if latents.len() < photos.learned_from.len() {
             return Ok(None);
         }
-        let (photos, latents) = (std::mem::take(photos), std::mem::take(latents));
-        match self.begin(&photos, latents)? {
-            Beginning::Training(inversion) => self.train(inversion),
+        let (mut photos, latents) = (std::mem::take(photos), std::mem::take(latents));
+        let begun = self.begin(&photos.learned_from, latents)?;
+        if self.quality.is_none() {
+            photos = PersonPhotos::default();
+        }
+        match begun {
+            Beginning::Training(inversion) => self.train(inversion, photos),
             Beginning::Comparing(comparison) => {
-                self.phase = Phase::Compare(Box::new(comparison));
+                self.phase = Phase::Compare { comparison: Box::new(comparison), photos };
                 Ok(None)
             }
         }
     }
 
-    fn train(&mut self, inversion: Inversion<'m>) -> Stepped {
-        let ending = self.ending(&inversion)?;
-        self.phase = Phase::Train(Box::new(inversion));
-        Ok(ending)
+    fn train(&mut self, inversion: Inversion<'m>, photos: PersonPhotos) -> Stepped {
+        let finished = inversion.is_finished();
+        self.phase = Phase::Train { inversion: Box::new(inversion), photos, review: None };
+        if finished { self.finish() } else { Ok(None) }
     }
 
     /// What the task brings to its next pass: the fixed batch where that is to be measured, for each start that is
     /// compared or for the vectors as they are, else an iteration's rows.
     pub(super) fn next_step(&self) -> Result<NextStep<'_>, Fault> {
         match &self.phase {
-            Phase::Compare(comparison) => {
+            Phase::Compare { comparison, .. } => {
                 let part = |(batch, vectors): (TrainingBatch, &[Vec<f32>])| {
                     let vectors = vectors.to_vec();
                     Part { batch, vectors }
@@ -260,7 +291,7 @@ impl<'m> InversionJob<'m> {
                 let parts = comparison.next_batches().into_iter().map(part).collect();
                 Ok(NextStep { schedule: comparison.schedule(), parts })
             }
-            Phase::Train(inversion) => {
+            Phase::Train { inversion, .. } => {
                 let batch = match inversion.watch_batch() {
                     Some(batch) => batch,
                     None => inversion.next_batch().map_err(fault)?,
@@ -274,7 +305,7 @@ impl<'m> InversionJob<'m> {
 
     /// Ends the iteration with its rows' outcome.
     pub(super) fn trained(&mut self, rows: &[RowOutcome]) -> Stepped {
-        let Phase::Train(inversion) = &mut self.phase else { return Ok(None) };
+        let Phase::Train { inversion, .. } = &mut self.phase else { return Ok(None) };
         inversion.absorb(rows).map_err(fault)?;
         self.after_step()
     }
@@ -282,14 +313,14 @@ impl<'m> InversionJob<'m> {
     /// Takes what the fixed batch's rows made, part by part. After the last of the starts that are compared training begins.
     pub(super) fn watched(&mut self, parts: &[Vec<RowOutcome>]) -> Stepped {
         match &mut self.phase {
-            Phase::Compare(comparison) => {
+            Phase::Compare { comparison, .. } => {
                 comparison.absorb(parts);
                 if comparison.is_finished() {
                     return self.compared();
                 }
                 Ok(None)
             }
-            Phase::Train(inversion) => {
+            Phase::Train { inversion, .. } => {
                 inversion.absorb_watch(parts.first().map_or(&[], Vec::as_slice));
                 self.after_step()
             }
@@ -299,38 +330,31 @@ impl<'m> InversionJob<'m> {
 
     /// Training begins at the best of the starts.
     fn compared(&mut self) -> Stepped {
-        let nothing = Phase::Encode { photos: Vec::new(), faces: Vec::new(), latents: Vec::new() };
-        let Phase::Compare(comparison) = std::mem::replace(&mut self.phase, nothing) else { return Ok(None) };
+        let nothing = Phase::Encode { photos: PersonPhotos::default(), faces: Vec::new(), latents: Vec::new() };
+        let Phase::Compare { comparison, photos } = std::mem::replace(&mut self.phase, nothing) else {
+            return Ok(None);
+        };
         // How many and no more: whose loss was the lowest would tell the name.
         let starts = comparison.losses().len();
         tracing::info!(task = %self.task, starts, "starts are compared, training begins at the best");
-        self.train(comparison.into_inversion().map_err(fault)?)
+        self.train(comparison.into_inversion().map_err(fault)?, photos)
     }
 
-    /// The person, at the end; a preview, where one is due.
+    /// The end of the training, or a preview, where one is due.
     fn after_step(&mut self) -> Stepped {
-        let Phase::Train(inversion) = &self.phase else { return Ok(None) };
-        if inversion.is_finished() || inversion.watch_is_due() {
-            return self.ending(inversion);
+        let Phase::Train { inversion, .. } = &self.phase else { return Ok(None) };
+        if inversion.is_finished() {
+            return self.finish();
         }
-        self.previews.begin(self.model, inversion.report().step, self.options.seed, inversion.vectors());
+        if !inversion.watch_is_due() {
+            let (step, vectors) = (inversion.report().step, inversion.vectors());
+            self.previews.begin(self.model, step, self.options.seed, vectors);
+        }
         Ok(None)
     }
 
-    pub(super) fn previews(&self) -> &Previews<'m> {
-        &self.previews
-    }
-
-    pub(super) fn previews_mut(&mut self) -> &mut Previews<'m> {
-        &mut self.previews
-    }
-
-    /// The person, once all iterations are made.
-    fn ending(&self, inversion: &Inversion<'m>) -> Stepped {
-        if !inversion.is_finished() {
-            return Ok(None);
-        }
-        self.person(inversion).map(|person| Some(Ending::Learned(person)))
+    pub(super) fn take_preview(&mut self) -> Option<Preview> {
+        self.previews.take()
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -340,16 +364,19 @@ impl<'m> InversionJob<'m> {
         let (step, phase) = match &self.phase {
             Phase::Intake(_) => (resumed_step, "intake"),
             Phase::Encode { .. } => (resumed_step, "encode"),
-            Phase::Compare(_) => (resumed_step, "compare"),
-            Phase::Train(inversion) => {
+            Phase::Compare { .. } => (resumed_step, "compare"),
+            Phase::Train { inversion, review, .. } => {
                 let report = inversion.report();
+                let (phase_step, phase_steps) = review.as_ref().map_or((0, 0), |review| review.progress());
                 return Progress {
                     step: report.step,
                     total_steps,
-                    phase: "train".to_owned(),
+                    phase: if review.is_some() { "quality" } else { "train" }.to_owned(),
                     loss: report.smoothed,
                     norm_ratio: report.norm_ratio,
                     photos: self.photo_report.clone(),
+                    phase_step,
+                    phase_steps,
                     ..Progress::default()
                 };
             }
@@ -360,7 +387,7 @@ impl<'m> InversionJob<'m> {
 
     pub(super) fn checkpoint(&self) -> Option<Bytes> {
         match &self.phase {
-            Phase::Train(inversion) => inversion.checkpoint().ok().map(Bytes::from),
+            Phase::Train { inversion, .. } => inversion.checkpoint().ok().map(Bytes::from),
             _ if self.checkpoint.is_empty() => None,
             _ => Some(self.checkpoint.clone()),
         }

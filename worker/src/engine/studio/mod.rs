@@ -12,6 +12,8 @@ mod passes;
 #[cfg(test)]
 mod pocket_world;
 mod preview;
+mod quality;
+mod review;
 mod spec;
 
 use std::path::PathBuf;
@@ -22,11 +24,13 @@ use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_faces::bank::Bank;
 use likeness_faces::check::PhotoChecker;
-use likeness_shared::proto::Progress;
+use likeness_shared::limits::DEFAULT_PLACEHOLDER;
+use likeness_shared::proto::{InversionSpec, Progress};
 
 use super::machine::{Demand, Job, Machine, Memory, PassError, Stage, Stepped};
-use super::order::{Fault, Order, Preview, Work};
+use super::order::{Ending, Fault, Order, Preview, Work};
 use crate::generation::{GenerationError, TextToImage};
+use crate::score::Evaluate;
 use checkpointing::Checkpointing;
 pub use checkpointing::{ActivationCheckpointing, UnknownCheckpointing};
 use generation_job::GenerationJob;
@@ -54,6 +58,16 @@ pub struct Studio {
     photo_checker: Option<PhotoChecker>,
     /// Names to start people from, where there is a bank.
     bank: Option<Arc<Bank>>,
+    /// Scores pictures of learned people, where there are networks for it.
+    evaluator: Option<Box<dyn Evaluate>>,
+}
+
+/// The text that stands for the person of an inversion.
+fn placeholder(spec: &InversionSpec) -> &str {
+    match spec.placeholder.as_str() {
+        "" => DEFAULT_PLACEHOLDER,
+        placeholder => placeholder,
+    }
 }
 
 /// A task of one of the two kinds.
@@ -75,14 +89,14 @@ impl<'m> StudioJob<'m> {
     /// The pictures that it draws, all at the same step.
     fn under_way(&self) -> &[TextToImage<'m>] {
         match self {
-            Self::Inversion(job) => job.previews().under_way(),
+            Self::Inversion(job) => job.under_way(),
             Self::Generation(job) => job.under_way(),
         }
     }
 
     fn under_way_mut(&mut self) -> &mut [TextToImage<'m>] {
         match self {
-            Self::Inversion(job) => job.previews_mut().under_way_mut(),
+            Self::Inversion(job) => job.under_way_mut(),
             Self::Generation(job) => job.under_way_mut(),
         }
     }
@@ -90,11 +104,16 @@ impl<'m> StudioJob<'m> {
     /// The pictures under way have been decoded.
     fn decoded(&mut self, decoded: Vec<Result<RgbPicture, GenerationError>>) -> Stepped {
         match self {
-            Self::Inversion(job) => {
-                job.previews_mut().decoded(decoded);
-                Ok(None)
-            }
+            Self::Inversion(job) => job.decoded(decoded),
             Self::Generation(job) => job.decoded(decoded),
+        }
+    }
+
+    /// Encodes the prompts of its next pictures.
+    fn read_prompts(&mut self) -> Stepped {
+        match self {
+            Self::Inversion(job) => job.read_prompts(),
+            Self::Generation(job) => job.read_prompt(),
         }
     }
 }
@@ -107,7 +126,7 @@ impl Studio {
         let process = if on_cpu { ProcessMemory::now() } else { None };
         let memory = process.map_or(DeviceMemory::Unknown, DeviceMemory::Process);
         let checkpointing = Checkpointing::new(ActivationCheckpointing::default());
-        Self { models, memory, checkpointing, photo_checker: None, bank: None }
+        Self { models, memory, checkpointing, photo_checker: None, bank: None, evaluator: None }
     }
 
     /// The same on the NVIDIA card of this number: passes are filled to what its memory holds.
@@ -136,6 +155,12 @@ impl Studio {
         Self { bank, ..self }
     }
 
+    /// Makes quality reports of inversions that ask for them, where there is an evaluator.
+    #[must_use]
+    pub fn with_evaluator(self, evaluator: Option<Box<dyn Evaluate>>) -> Self {
+        Self { evaluator, ..self }
+    }
+
     /// The model of this name, and which one it is.
     fn model(&self, name: &str) -> Result<(usize, &LoadedModel), Fault> {
         let found = match name {
@@ -162,7 +187,9 @@ impl Machine for Studio {
                 let resumed = Resumed { checkpoint, reseed };
                 let job =
                     InversionJob::open(model, attempt.task, *spec, photos, start_file.as_deref(), resumed)?;
-                StudioJob::Inversion(Box::new(job.with_bank(self.bank.as_deref())))
+                StudioJob::Inversion(Box::new(
+                    job.with_bank(self.bank.as_deref()).with_evaluator(self.evaluator.as_deref()),
+                ))
             }
             Work::Generation { spec, people, init_image } => {
                 let model = self.model(&spec.model)?;
@@ -223,9 +250,16 @@ impl Job for StudioJob<'_> {
         }
     }
 
+    fn salvage(&self, fault: &Fault) -> Option<Ending> {
+        match self {
+            Self::Inversion(job) => job.salvage(fault),
+            Self::Generation(_) => None,
+        }
+    }
+
     fn take_preview(&mut self) -> Option<Preview> {
         match self {
-            Self::Inversion(job) => job.previews_mut().take(),
+            Self::Inversion(job) => job.take_preview(),
             Self::Generation(_) => None,
         }
     }

@@ -2,7 +2,7 @@
 //! gets back what is its own. Until then no job has changed.
 
 use super::StudioJob;
-use super::generation_job::{self, GenerationJob};
+use super::generation_job;
 use super::inversion_job::{self, InversionJob};
 use crate::engine::machine::{PassError, Stage, Stepped};
 use crate::engine::order::Fault;
@@ -23,7 +23,8 @@ pub(super) fn make(
         Stage::Train if checkpointed => train(inversions(jobs)?, Want::GradientsCheckpointed, most_rows),
         Stage::Train => train(inversions(jobs)?, Want::Gradients, most_rows),
         Stage::Watch => train(inversions(jobs)?, Want::Losses, most_rows),
-        Stage::Prompt => Ok(generations(jobs)?.into_iter().map(GenerationJob::read_prompt).collect()),
+        Stage::Prompt => Ok(jobs.iter_mut().map(|job| job.read_prompts()).collect()),
+        Stage::Look => Ok(inversions(jobs)?.into_iter().map(InversionJob::look).collect()),
         Stage::Sample => sample(jobs, most_rows),
         Stage::Decode => decode(jobs, most_rows),
     }
@@ -103,16 +104,6 @@ fn inversions<'a, 'm>(
     jobs.iter_mut().map(inversion).collect::<Option<_>>().ok_or_else(mixed)
 }
 
-fn generations<'a, 'm>(
-    jobs: &'a mut [&mut StudioJob<'m>],
-) -> Result<Vec<&'a mut GenerationJob<'m>>, PassError> {
-    let generation = |job: &'a mut &mut StudioJob<'m>| match &mut **job {
-        StudioJob::Generation(job) => Some(&mut **job),
-        StudioJob::Inversion(_) => None,
-    };
-    jobs.iter_mut().map(generation).collect::<Option<_>>().ok_or_else(mixed)
-}
-
 fn mixed() -> PassError {
-    PassError::Failed(Fault::passing("internal", "inversions and generations cannot share a pass"))
+    PassError::Failed(Fault::passing("internal", "inversions and generations cannot share this pass"))
 }
