@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod devices;
+mod experiment;
 mod face_networks;
 pub(crate) mod fleet;
 pub(crate) mod generate;
