@@ -23,9 +23,9 @@ const NAMES: usize = 5;
 /// How an inversion begins.
 pub(super) enum Beginning<'m> {
     /// With its first iteration.
-    Training(Inversion<'m>),
+    Training(Box<Inversion<'m>>),
     /// With a comparison of starts.
-    Comparing(Comparison<'m>),
+    Comparing(Box<Comparison<'m>>),
 }
 
 /// The task whose start it is, and what is known of the person.
@@ -55,7 +55,7 @@ pub(super) fn begin<'m>(
         // Resuming from the phrase says what is wrong with a checkpoint of none of them.
         let start = material.start_of(subject.checkpoint, &starts).or(starts.first().map(Vec::as_slice));
         let inversion = Inversion::of(material, start.unwrap_or_default().to_vec());
-        return inversion.map(Beginning::Training).map_err(fault);
+        return inversion.map(training).map_err(fault);
     }
     match nearest_names(subject, model, &lengths) {
         Ok(names) => starts.extend(names),
@@ -65,12 +65,17 @@ pub(super) fn begin<'m>(
     }
     let mut starts = vectors(&starts)?;
     match (starts.len(), starts.pop()) {
-        (1, Some(phrase)) => Inversion::of(material, phrase).map(Beginning::Training).map_err(fault),
+        (1, Some(phrase)) => Inversion::of(material, phrase).map(training).map_err(fault),
         (_, last) => {
             starts.extend(last);
-            Comparison::new(material, starts).map(Beginning::Comparing).map_err(fault)
+            let comparison = Comparison::new(material, starts).map_err(fault)?;
+            Ok(Beginning::Comparing(Box::new(comparison)))
         }
     }
+}
+
+fn training(inversion: Inversion<'_>) -> Beginning<'_> {
+    Beginning::Training(Box::new(inversion))
 }
 
 /// Tokens of the names most like the person, the nearest first, or why there are none.

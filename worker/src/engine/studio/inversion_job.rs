@@ -182,7 +182,7 @@ impl<'m> InversionJob<'m> {
                 let start = named_start::resolved(&self.start, model, self.bank, self.person.as_ref())?
                     .vectors(&model.diffusion, &model.folder)
                     .map_err(|error| Fault::lasting("bad_start", error))?;
-                Beginning::Training(Inversion::of(material, start).map_err(fault)?)
+                Beginning::Training(Box::new(Inversion::of(material, start).map_err(fault)?))
             }
         };
         match begun {
@@ -190,7 +190,7 @@ impl<'m> InversionJob<'m> {
                 let resumed = inversion.resume(&self.checkpoint).map_err(fault)?;
                 let step = resumed.report().step;
                 tracing::info!(task = %self.task, step, "inversion resumed from its checkpoint");
-                Ok(Beginning::Training(resumed))
+                Ok(Beginning::Training(Box::new(resumed)))
             }
             begun => Ok(begun),
         }
@@ -267,15 +267,15 @@ impl<'m> InversionJob<'m> {
         match begun {
             Beginning::Training(inversion) => self.train(inversion, photos),
             Beginning::Comparing(comparison) => {
-                self.phase = Phase::Compare { comparison: Box::new(comparison), photos };
+                self.phase = Phase::Compare { comparison, photos };
                 Ok(None)
             }
         }
     }
 
-    fn train(&mut self, inversion: Inversion<'m>, photos: PersonPhotos) -> Stepped {
+    fn train(&mut self, inversion: Box<Inversion<'m>>, photos: PersonPhotos) -> Stepped {
         let finished = inversion.is_finished();
-        self.phase = Phase::Train { inversion: Box::new(inversion), photos, review: None };
+        self.phase = Phase::Train { inversion, photos, review: None };
         if finished { self.finish() } else { Ok(None) }
     }
 
@@ -338,7 +338,7 @@ impl<'m> InversionJob<'m> {
         // How many and no more: whose loss was the lowest would tell the name.
         let starts = comparison.losses().len();
         tracing::info!(task = %self.task, starts, "starts are compared, training begins at the best");
-        self.train(comparison.into_inversion().map_err(fault)?, photos)
+        self.train(Box::new(comparison.into_inversion().map_err(fault)?), photos)
     }
 
     /// The end of the training, or a preview, where one is due.
