@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use likeness_tests::cli::likeness;
 use likeness_tests::fleet::Coordinator;
@@ -80,17 +81,28 @@ fn a_bank_is_built_here_and_on_a_fleet_alike_and_people_start_from_its_names() {
         ("full", &["--start", "id"][..]),
         ("parity", &["--start", "id", "--id-names", "parity"]),
         ("pair", &["--start", "rand2"]),
+        ("best", &["--start", "auto"]),
     ] {
         let ended = learn(name, start);
         ended.expect(0, &[]);
         let file = folder.path().join(format!("{name}.safetensors"));
         coordinator.likeness(&["people", "export", name, "--out", file.to_str().unwrap()]).expect(0, &[]);
         let file = String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned();
-        assert!(file.contains(if name == "pair" { "rand2" } else { "\"id\"" }), "{name}");
+        let kind = match name {
+            "pair" => "\"rand2\"",
+            "best" => "\"auto\"",
+            _ => "\"id\"",
+        };
+        assert!(file.contains(kind), "{name}");
         for part in nearest.split(' ') {
             assert!(!file.contains(part), "the matched name is in the file of {name}");
             assert!(!format!("{ended:?}").contains(part), "the matched name is told: {ended:?}");
         }
+    }
+    let log = worker.lines().join("\n");
+    assert!(log.contains("starts are compared"), "{log}");
+    for part in kept.iter().flat_map(|name| name.split(' ')) {
+        assert!(!log.contains(part), "a name is in the worker's log: {log}");
     }
 
     let at_fleet = folder.path().join("fleet.json").display().to_string();
@@ -103,15 +115,20 @@ fn a_bank_is_built_here_and_on_a_fleet_alike_and_people_start_from_its_names() {
 }
 
 #[test]
-fn without_a_bank_a_start_from_a_name_says_what_to_do() {
+fn without_a_bank_a_start_from_a_name_says_what_to_do_and_auto_is_face() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = Coordinator::start(folder.path());
-    let _worker = coordinator.start_worker("without-bank");
+    let worker = coordinator.start_worker("without-bank");
     let photos: Vec<String> =
         world::photos("person-03").iter().map(|path| path.display().to_string()).collect();
     let mut arguments = vec!["invert", "--name", "ann", "--consent", "--steps", "2", "--start", "id"];
     arguments.extend(photos.iter().map(String::as_str));
     coordinator.likeness(&arguments).expect(5, &["likeness bank build", "faces.bank", "start from \"face\""]);
+    let auto: Vec<&str> =
+        arguments.iter().map(|argument| if *argument == "id" { "auto" } else { *argument }).collect();
+    coordinator.likeness(&auto).expect(0, &[]);
+    let said = |line: &str| line.contains("the worker has no bank of names").then_some(());
+    worker.wait_for("why auto is face", Duration::from_secs(10), said);
 }
 
 #[test]
@@ -129,5 +146,5 @@ fn mistakes_are_told_before_anything_is_drawn() {
     likeness(&["bank", "show", names]).expect(1, &["is not a bank of names", "likeness bank build"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
     likeness(&["invert", "--name", "ann", "--consent", "--id-names", "parity", "/nowhere.jpg"])
-        .expect(2, &["--id-names belongs to --start id"]);
+        .expect(2, &["--id-names belongs to --start id or auto"]);
 }

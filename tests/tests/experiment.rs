@@ -13,6 +13,17 @@ use likeness_tests::world;
 use serde_json::Value;
 
 const PEOPLE: [&str; 3] = ["person-04", "person-05", "person-12"];
+/// Names of the pocket model, those of `models/pocket/celebrities` among them.
+const NAMES: [&str; 8] = [
+    "bivus stirini",
+    "caire darez",
+    "bolus kidez",
+    "pemme jidett",
+    "stadan kaiser",
+    "hamen drussman",
+    "verten tekwell",
+    "klaimman possski",
+];
 const STEPS: i32 = 30;
 /// The method's learning rate.
 const RATE: f64 = 5e-3;
@@ -30,8 +41,7 @@ impl Files {
     fn in_folder(folder: &Path) -> Self {
         let path = |name: &str| folder.join(name);
         let (names, faces, bank) = (path("names.txt"), path("faces.toml"), path("bank.json"));
-        let known = fs::read_to_string(world::pocket_model().join("names.txt")).unwrap();
-        fs::write(&names, known.lines().take(8).collect::<Vec<_>>().join("\n")).unwrap();
+        fs::write(&names, NAMES.join("\n")).unwrap();
         fs::write(&faces, world::faces_section()).unwrap();
         let model = world::pocket_model().display().to_string();
         let [names, faces, bank] = [names, faces, bank].map(|path| path.display().to_string());

@@ -10,9 +10,9 @@ use likeness_shared::ids::{Digest, RequestId, TaskId};
 use likeness_shared::proto::parameterisation::Kind as ParameterisationKind;
 use likeness_shared::proto::start::Kind as StartKind;
 use likeness_shared::proto::{
-    Consent, FreeParameterisation, IdStart, InversionSpec, L2Mode, LogNormParameterisation, Parameterisation,
-    PhraseStart, Rand2Start, SphereParameterisation, Start, SubmitInversionRequest, Task, Timing,
-    VectorsStart, task,
+    AutoStart, Consent, FreeParameterisation, IdStart, InversionSpec, L2Mode, LogNormParameterisation,
+    Parameterisation, PhraseStart, Rand2Start, SphereParameterisation, Start, SubmitInversionRequest, Task,
+    Timing, VectorsStart, task,
 };
 use serde::Serialize;
 
@@ -65,11 +65,11 @@ pub(crate) struct InvertArguments {
     /// Training iterations, 1 to 10000 [default: 400].
     #[arg(long, allow_hyphen_values = true, value_parser = |text: &str| whole_number(text, 1, 10_000), value_name = "N")]
     steps: Option<u32>,
-    /// Where the vectors begin: "face"; "rand2", two names; "id", the name of the workers' bank that is most like the person; or a
-    /// learned-person file.
-    #[arg(long, default_value = "face", value_name = "face|rand2|id|FILE")]
+    /// Where the vectors begin: "face"; "rand2", two names; "id", the name of the workers' bank that is most like the person; "auto",
+    /// the better of "face" and the five names most like the person; or a learned-person file.
+    #[arg(long, default_value = "face", value_name = "face|rand2|id|auto|FILE")]
     start: String,
-    /// The names that the start "id" may take: of 1 to 4 tokens, or of two, as the paper has it [default: full].
+    /// The names that the starts "id" and "auto" may take: of 1 to 4 tokens, or of two, as the paper has it [default: full].
     #[arg(long, value_enum, value_name = "NAMES")]
     id_names: Option<IdNames>,
     /// The phrase of the start "face" [default: human face].
@@ -231,7 +231,8 @@ impl InvertArguments {
             "--kappa belongs to --parameterisation sphere",
         )?;
         usage(self.phrase.is_some() && self.start != "face", "--phrase belongs to --start face")?;
-        usage(self.id_names.is_some() && self.start != "id", "--id-names belongs to --start id")
+        let from_names = ["id", "auto"].contains(&self.start.as_str());
+        usage(self.id_names.is_some() && !from_names, "--id-names belongs to --start id or auto")
     }
 
     fn spec(&self, start: Start, photo_digests: Vec<String>) -> InversionSpec {
@@ -285,23 +286,26 @@ async fn start_of(options: &InvertArguments, client: &Client) -> anyhow::Result<
     let kind = match options.start.as_str() {
         "face" => StartKind::Face(PhraseStart { phrase: options.phrase.clone().unwrap_or_default() }),
         "rand2" => StartKind::Rand2(Rand2Start { seed: None }),
-        "id" => {
-            let names = match options.id_names {
-                None => "",
-                Some(IdNames::Full) => "full",
-                Some(IdNames::Parity) => "parity",
-            };
-            StartKind::Id(IdStart { names: names.to_owned() })
-        }
+        "id" => StartKind::Id(IdStart { names: names_of(options).to_owned() }),
+        "auto" => StartKind::Auto(AutoStart { names: names_of(options).to_owned() }),
         file => {
-            let person =
-                person_files::read(file.as_ref()).context("--start is neither face, rand2, id nor a file")?;
+            let person = person_files::read(file.as_ref())
+                .context("--start is neither face, rand2, id, auto nor a file")?;
             let bytes = person_files::to_diffusers(&person)?;
             let digest = client.artifacts().upload(bytes, person_files::MEDIA_TYPE).await?;
             StartKind::Vectors(VectorsStart { artifact_digest: digest.to_string() })
         }
     };
     Ok(Start { kind: Some(kind) })
+}
+
+/// Which names a start may take, as the server wants it: empty for its default.
+fn names_of(options: &InvertArguments) -> &'static str {
+    match options.id_names {
+        None => "",
+        Some(IdNames::Full) => "full",
+        Some(IdNames::Parity) => "parity",
+    }
 }
 
 fn photos_used(result: Option<&InversionResultView>) -> String {

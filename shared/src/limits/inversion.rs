@@ -113,19 +113,25 @@ fn fill_start(start: Option<Start>, task_seed: u64, checks: &mut Checks) -> Star
         start::Kind::Rand2(rand2) => {
             rand2.seed.get_or_insert(task_seed);
         }
-        start::Kind::Id(id) => match id.names.as_str() {
-            "" => id.names = "full".to_owned(),
-            "full" | "parity" => {}
-            other => {
-                let description = format!("must be \"full\" or \"parity\", not {other:?}");
-                checks.refuse("spec.start.id.names", description);
-            }
-        },
+        start::Kind::Id(id) => fill_names(&mut id.names, "spec.start.id.names", checks),
+        start::Kind::Auto(auto) => fill_names(&mut auto.names, "spec.start.auto.names", checks),
         start::Kind::Vectors(vectors) => {
             checks.parse::<Digest>("spec.start.vectors.artifact_digest", &vectors.artifact_digest);
         }
     }
     Start { kind: Some(kind) }
+}
+
+/// Which names a start may take.
+fn fill_names(names: &mut String, field: &str, checks: &mut Checks) {
+    match names.as_str() {
+        "" => *names = "full".to_owned(),
+        "full" | "parity" => {}
+        other => {
+            let description = format!("must be \"full\" or \"parity\", not {other:?}");
+            checks.refuse(field, description);
+        }
+    }
 }
 
 fn fill_parameterisation(given: Option<Parameterisation>, checks: &mut Checks) -> Parameterisation {

@@ -3,8 +3,9 @@
 use super::*;
 use crate::ids::Digest;
 use crate::proto::{
-    Consent, EarlyStop, GenerationSpec, IdStart, InitImage, InversionSpec, LogNormParameterisation,
-    Parameterisation, PersonBinding, Sampler, SphereParameterisation, Start, parameterisation, start,
+    AutoStart, Consent, EarlyStop, GenerationSpec, IdStart, InitImage, InversionSpec,
+    LogNormParameterisation, Parameterisation, PersonBinding, Sampler, SphereParameterisation, Start,
+    parameterisation, start,
 };
 
 fn inversion() -> InversionSpec {
@@ -43,20 +44,23 @@ fn an_inversion_gets_the_documented_defaults() {
 
 #[test]
 fn a_start_from_a_name_takes_names_of_any_length_unless_told() {
-    let filled = |names: &str| {
-        let id = start::Kind::Id(IdStart { names: names.to_owned() });
+    let filled = |kind: start::Kind| {
         let mut checks = Checks::new();
-        let spec = InversionSpec { start: Some(Start { kind: Some(id) }), ..inversion() };
-        let Some(start::Kind::Id(id)) =
-            fill_inversion(Some(spec), &mut checks).start.and_then(|start| start.kind)
-        else {
-            panic!("another start")
-        };
-        (id.names, fields(checks))
+        let spec = InversionSpec { start: Some(Start { kind: Some(kind) }), ..inversion() };
+        match fill_inversion(Some(spec), &mut checks).start.and_then(|start| start.kind) {
+            Some(start::Kind::Id(id)) => (id.names, fields(checks)),
+            Some(start::Kind::Auto(auto)) => (auto.names, fields(checks)),
+            other => panic!("another start: {other:?}"),
+        }
     };
-    assert_eq!(filled(""), ("full".to_owned(), vec![]));
-    assert_eq!(filled("parity"), ("parity".to_owned(), vec![]));
-    assert_eq!(filled("half").1, ["spec.start.id.names"]);
+    let id = |names: &str| filled(start::Kind::Id(IdStart { names: names.to_owned() }));
+    let auto = |names: &str| filled(start::Kind::Auto(AutoStart { names: names.to_owned() }));
+    for names in ["", "full"] {
+        assert_eq!((id(names), auto(names)), (("full".to_owned(), vec![]), ("full".to_owned(), vec![])));
+    }
+    assert_eq!((id("parity").0, auto("parity").0), ("parity".to_owned(), "parity".to_owned()));
+    assert_eq!(id("half").1, ["spec.start.id.names"]);
+    assert_eq!(auto("half").1, ["spec.start.auto.names"]);
 }
 
 fn on_the_sphere(kappa: Option<f64>) -> Option<Parameterisation> {

@@ -107,6 +107,12 @@ impl Checkpoint {
         Ok(Self { watch, ..checkpoint })
     }
 
+    /// What the checkpoint is bound to.
+    pub fn peek_binding(bytes: &[u8]) -> Option<[u8; 32]> {
+        let rest = bytes.strip_prefix(MAGIC)?.get(size_of::<u16>()..)?;
+        rest.first_chunk::<32>().copied()
+    }
+
     /// Iterations made, read without knowing what the checkpoint is bound to.
     pub fn peek_step(bytes: &[u8]) -> Option<u32> {
         let payload = bytes.strip_prefix(MAGIC)?.get(HEADER - MAGIC.len()..)?;
@@ -150,6 +156,7 @@ mod tests {
         assert!(bytes.len() < 26 * 1024, "{} bytes", bytes.len());
         assert_eq!(Checkpoint::from_bytes(&bytes, &BINDING), Ok(checkpoint));
         assert_eq!(Checkpoint::peek_step(&bytes), Some(123));
+        assert_eq!(Checkpoint::peek_binding(&bytes), Some(BINDING));
     }
 
     #[test]

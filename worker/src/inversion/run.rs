@@ -3,17 +3,16 @@
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::schedule::NoiseSchedule;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
-use likeness_shared::limits::MAX_CHECKPOINT_BYTES;
 
-use super::binding::{binding, photos_digest};
-use super::captions::encode_captions;
+use super::binding::photos_digest;
 use super::checkpoint::{Checkpoint, CheckpointError};
-use super::draws::{DrawBounds, Draws, RowDraw};
+use super::draws::RowDraw;
 use super::error::InversionError;
 use super::latents::{PhotoLatents, encode_photo};
+use super::material::Material;
 use super::optimiser::Optimiser;
 use super::options::InversionOptions;
-use super::parameterisation::{LearnedState, Parameterisation, norm};
+use super::parameterisation::{LearnedState, norm};
 use super::training_pass::{Member, RowOutcome, Want, training_pass};
 use super::training_step::{TrainingBatch, TrainingStep};
 use super::watch::Watch;
@@ -43,14 +42,9 @@ pub struct StepReport {
 /// An inversion under way. Made from the same inputs it makes the same vectors, however often it was
 /// stopped and resumed.
 pub struct Inversion<'m> {
-    model: &'m StableDiffusion,
-    options: InversionOptions,
-    schedule: NoiseSchedule,
-    photos: Vec<PhotoLatents>,
+    material: Material<'m>,
     captions: Vec<Vec<u32>>,
-    draws: Draws,
     binding: [u8; 32],
-    latent_shape: [usize; 3],
     state: LearnedState,
     optimiser: Optimiser,
     watch: Option<Watch>,
@@ -87,50 +81,21 @@ impl<'m> Inversion<'m> {
         start: Vec<Vec<f32>>,
         model_digest: &str,
     ) -> Result<Self, InversionError> {
-        options.validate()?;
-        let latent_shape = photos.first().ok_or(InversionError::NoPhotos)?.shape();
-        if let Some(index) = photos.iter().position(|photo| photo.shape() != latent_shape) {
-            return Err(InversionError::UnequalPhotos(index));
-        }
-        let expected = model.text_encoder.width();
-        if let Some(found) = start.iter().map(Vec::len).find(|width| *width != expected) {
-            return Err(InversionError::Width { found, expected });
-        }
-        // they make a difference to the loss alone, and there only where the background is weighed
-        let faces: Vec<_> = match options.refinements.background_weight {
-            Some(_) => photos.iter().map(|photo| photo.face(false)).collect(),
-            None => Vec::new(),
-        };
-        let binding = binding(&options, photos_digest, &faces, &start, model_digest)?;
-        let state = begin(model, options.parameterisation, start)?;
-        let optimiser = Optimiser::new(&options, &state);
-        let numbers = state.direction.iter().map(Vec::len).sum();
-        let bytes = Watch::most_bytes(&options.refinements, numbers, optimiser.direction_adam.len());
-        if options.refinements.keep_best_every.is_some() && bytes > MAX_CHECKPOINT_BYTES {
-            return Err(InversionError::Checkpointed { vectors: state.direction.len(), bytes });
-        }
-        let schedule = NoiseSchedule::new(&model.scheduler_config)
-            .map_err(|error| InversionError::Schedule(error.to_string()))?;
-        let captions = encode_captions(model, options.templates.list(), state.direction.len())?;
-        let bounds = DrawBounds {
-            photos: u32::try_from(photos.len()).unwrap_or(u32::MAX),
-            rows: options.rows(photos.len()),
-            templates: u32::try_from(captions.len()).unwrap_or(u32::MAX),
-            train_timesteps: u32::try_from(schedule.alphas_cumprod().len()).unwrap_or(u32::MAX),
-            latent_len: latent_shape.iter().product(),
-        };
-        let draws = Draws::new(options.seed, bounds, options.flip, options.timesteps);
+        Self::of(Material::new(model, options, photos, photos_digest, model_digest)?, start)
+    }
+
+    /// The same from what it learns from and where its vectors begin, K x D.
+    pub fn of(material: Material<'m>, start: Vec<Vec<f32>>) -> Result<Self, InversionError> {
+        let binding = material.binding(&start)?;
+        let state = material.begin(start)?;
+        material.check_room(state.direction.len())?;
+        let captions = material.captions(state.direction.len())?;
         Ok(Self {
-            model,
-            optimiser,
-            watch: Watch::new(&options.refinements),
-            options,
-            schedule,
-            photos,
+            optimiser: Optimiser::new(&material.options, &state),
+            watch: Watch::new(&material.options.refinements),
+            material,
             captions,
-            draws,
             binding,
-            latent_shape,
             state,
             step: 0,
             smoothed_loss: 0.0,
@@ -147,7 +112,7 @@ impl<'m> Inversion<'m> {
             && checkpoint.direction_adam.len() == self.optimiser.direction_adam.len()
             && checkpoint.norm_adam.len() == self.optimiser.norm_adam.len()
             && checkpoint.watch.is_some() == self.watch.is_some()
-            && checkpoint.step <= self.options.steps;
+            && checkpoint.step <= self.material.options.steps;
         if !sizes_agree {
             return Err(CheckpointError::Foreign.into());
         }
@@ -191,7 +156,8 @@ impl<'m> Inversion<'m> {
     fn pass(&self, batch: &TrainingBatch, want: Want) -> Result<Vec<RowOutcome>, InversionError> {
         let vectors = self.vectors();
         let member = Member { batch, vectors: &vectors };
-        let rows = training_pass(self.model, &self.schedule, &[member], want, batch.rows())?;
+        let rows =
+            training_pass(self.material.model, &self.material.schedule, &[member], want, batch.rows())?;
         Ok(rows.into_iter().next().unwrap_or_default())
     }
 
@@ -201,13 +167,13 @@ impl<'m> Inversion<'m> {
         if self.has_trained() {
             return Err(InversionError::Finished(self.step));
         }
-        Ok(self.batch(&self.draws.iteration(u64::from(self.step))))
+        Ok(self.batch(&self.material.draws.iteration(u64::from(self.step))))
     }
 
     /// The rows of the fixed batch, to be measured without gradients before the next iteration ends; `None` where nothing
     /// is due. It is due after an iteration, with the vectors that it led to: [`Inversion::vectors`].
     pub fn watch_batch(&self) -> Option<TrainingBatch> {
-        self.watch_is_due().then(|| self.batch(&self.draws.watch()))
+        self.watch_is_due().then(|| self.batch(&self.material.draws.watch()))
     }
 
     /// Takes what [`Inversion::watch_batch`]'s rows made: the loss by which an inversion stops early and keeps the best
@@ -216,25 +182,20 @@ impl<'m> Inversion<'m> {
         if !self.watch_is_due() {
             return;
         }
-        let timesteps = self.draws.watch_timesteps();
-        let weights = self.options.refinements.row_weights(&self.schedule, &timesteps);
-        let loss = match rows {
-            [] => f64::NAN,
-            rows => TrainingStep::of(rows, &weights).loss,
-        };
+        let loss = self.material.watch_loss(rows);
         if let Some(watch) = &mut self.watch {
-            watch.observe(self.step, self.options.steps, loss, || self.state.vectors());
+            watch.observe(self.step, self.material.options.steps, loss, || self.state.vectors());
         }
     }
 
     /// Whether the fixed batch is to be measured next.
     pub fn watch_is_due(&self) -> bool {
-        self.watch.as_ref().is_some_and(|watch| watch.is_due(self.step, self.options.steps))
+        self.watch.as_ref().is_some_and(|watch| watch.is_due(self.step, self.material.options.steps))
     }
 
     /// How many rows an iteration has.
     pub fn rows(&self) -> u32 {
-        self.draws.rows
+        self.material.draws.rows
     }
 
     /// Ends the iteration whose rows these are. After an error the state is that before it.
@@ -245,8 +206,8 @@ impl<'m> Inversion<'m> {
         if self.has_trained() {
             return Err(InversionError::Finished(self.step));
         }
-        let timesteps = self.draws.timesteps(u64::from(self.step));
-        let weights = self.options.refinements.row_weights(&self.schedule, &timesteps);
+        let timesteps = self.material.draws.timesteps(u64::from(self.step));
+        let weights = self.material.options.refinements.row_weights(&self.material.schedule, &timesteps);
         let made = TrainingStep::of(rows, &weights);
         let loss = made.loss + self.state.penalty();
         let finite = loss.is_finite() && made.grad_v.iter().flatten().all(|g| g.is_finite());
@@ -268,11 +229,11 @@ impl<'m> Inversion<'m> {
     pub fn report(&self) -> StepReport {
         StepReport {
             step: self.step,
-            total: self.options.steps,
+            total: self.material.options.steps,
             loss: self.last_loss,
             smoothed: self.smoothed_loss,
             norm_ratio: self.state.norm_ratio_of(&self.vectors()),
-            stopped_early: self.has_stopped() && self.step < self.options.steps,
+            stopped_early: self.has_stopped() && self.step < self.material.options.steps,
             best_step: self.watch.as_ref().and_then(Watch::best).map(|best| best.step),
         }
     }
@@ -284,7 +245,7 @@ impl<'m> Inversion<'m> {
 
     /// Whether no iteration is to be made any more.
     fn has_trained(&self) -> bool {
-        self.step >= self.options.steps || self.has_stopped()
+        self.step >= self.material.options.steps || self.has_stopped()
     }
 
     fn has_stopped(&self) -> bool {
@@ -301,17 +262,17 @@ impl<'m> Inversion<'m> {
 
     /// The noise schedule of its model.
     pub fn schedule(&self) -> &NoiseSchedule {
-        &self.schedule
+        &self.material.schedule
     }
 
     /// `[C, h, w]` of its latents.
     pub fn latent_shape(&self) -> [usize; 3] {
-        self.latent_shape
+        self.material.latent_shape
     }
 
     /// The settings.
     pub fn options(&self) -> &InversionOptions {
-        &self.options
+        &self.material.options
     }
 
     /// The state as bytes, to resume from: about 25 KiB for 2 x 1024, up to 37 KiB with a fixed batch.
@@ -331,43 +292,6 @@ impl<'m> Inversion<'m> {
     }
 
     fn batch(&self, rows: &[RowDraw]) -> TrainingBatch {
-        let scaling_factor = self.model.vae.scaling_factor();
-        let [channels, height, width] = self.latent_shape;
-        let mut batch = TrainingBatch {
-            ids: Vec::with_capacity(rows.len()),
-            timesteps: rows.iter().map(|row| row.timestep).collect(),
-            latents: Vec::new(),
-            noise: Vec::new(),
-            masks: Vec::new(),
-            shape: [rows.len(), channels, height, width],
-        };
-        for row in rows {
-            batch.ids.push(self.captions[row.template].clone());
-            let photo = &self.photos[row.photo];
-            let moments = photo.moments(row.mirrored);
-            batch.latents.extend(moments.sample(&row.sample_eps, scaling_factor));
-            batch.noise.extend_from_slice(&row.noise);
-            if let Some(background) = self.options.refinements.background_weight {
-                batch.masks.extend(photo.face(row.mirrored).weights(height, width, background));
-            }
-        }
-        batch
+        self.material.batch(&self.captions, rows)
     }
-}
-
-/// The parameters of the start; on a sphere, as long as the model's token vectors are on average.
-fn begin(
-    model: &StableDiffusion,
-    parameterisation: Parameterisation,
-    start: Vec<Vec<f32>>,
-) -> Result<LearnedState, InversionError> {
-    let state = LearnedState::new(parameterisation, start)?;
-    if !matches!(parameterisation, Parameterisation::Sphere { .. }) {
-        return Ok(state);
-    }
-    let radius = model
-        .text_encoder
-        .mean_embedding_norm()
-        .map_err(|error| InversionError::TokenTable(error.to_string()))?;
-    Ok(state.at_radius(radius)?)
 }

@@ -1,8 +1,9 @@
-//! Where the vectors begin: a phrase, a name, two names, or vectors given by the caller.
+//! Where the vectors begin: a phrase, a name, two names, the best of a phrase and names, or vectors given by the caller.
 //!
 //! A start is K x D: K rows of the frozen token table (D is the text encoder's width), or a person file.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::FloatDType;
@@ -10,7 +11,7 @@ use likeness_diffusion::person_file::{PersonFile, PersonFileError};
 use likeness_diffusion::rng::{CounterRng, Purpose};
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 
-/// Most tokens of a name that an `id` start takes.
+/// Most tokens of a name that an `id` or `auto` start takes.
 const MAX_NAME_TOKENS: usize = 4;
 /// The phrase of the `face` start.
 pub const FACE_PHRASE: &str = "human face";
@@ -37,6 +38,12 @@ pub enum Start {
         /// Which names.
         names: IdNames,
     },
+    /// The best of [`FACE_PHRASE`] and the names of a bank that are most like the person. Whoever has bank and photos compares
+    /// them; without either it is the phrase.
+    Auto {
+        /// Which names.
+        names: IdNames,
+    },
     /// The vectors of these tokens.
     Tokens {
         /// What they stand for, as [`Start::kind`] says it.
@@ -48,7 +55,7 @@ pub enum Start {
     Vectors(Vec<Vec<f32>>),
 }
 
-/// The names that an `id` start may take.
+/// The names that an `id` or `auto` start may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IdNames {
     /// Those of 1 to 4 tokens: the person has as many vectors as the name.
@@ -59,12 +66,17 @@ pub enum IdNames {
 }
 
 impl IdNames {
+    /// How many tokens a name may have.
+    pub fn lengths(self) -> RangeInclusive<usize> {
+        match self {
+            Self::Full => 1..=MAX_NAME_TOKENS,
+            Self::Parity => 2..=2,
+        }
+    }
+
     /// Whether a name of so many tokens may be taken.
     pub fn takes(self, tokens: usize) -> bool {
-        match self {
-            Self::Full => (1..=MAX_NAME_TOKENS).contains(&tokens),
-            Self::Parity => tokens == 2,
-        }
+        self.lengths().contains(&tokens)
     }
 
     /// Which they are, in words.
@@ -155,6 +167,7 @@ impl Start {
             Self::Face { .. } => "face",
             Self::Rand2 { .. } => "rand2",
             Self::Id { .. } => "id",
+            Self::Auto { .. } => "auto",
             Self::Tokens { kind, .. } => kind,
             Self::Vectors(_) => "vectors",
         }
@@ -163,16 +176,8 @@ impl Start {
     /// The start vectors, K x D, in f32. `model_folder` is where [`NAMES_FILE`] lies (`rand2` only).
     pub fn vectors(&self, model: &StableDiffusion, model_folder: &Path) -> Result<Vec<Vec<f32>>, StartError> {
         let vectors = match self {
-            Self::Face { phrase } => {
-                let ids = token_ids(model, phrase)?;
-                if ids.is_empty() {
-                    return Err(StartError::EmptyPhrase(phrase.clone()));
-                }
-                if ids.len() > MAX_VECTORS {
-                    return Err(StartError::TooMany(ids.len()));
-                }
-                token_rows(model, &ids)?
-            }
+            Self::Face { phrase } => token_rows(model, &phrase_ids(model, phrase)?)?,
+            Self::Auto { .. } => token_rows(model, &phrase_ids(model, FACE_PHRASE)?)?,
             Self::Rand2 { seed } => {
                 let path = model_folder.join(NAMES_FILE);
                 let names = read_names(&path)?;
@@ -186,6 +191,27 @@ impl Start {
         check_width(&vectors, model.text_encoder.width())?;
         Ok(vectors)
     }
+}
+
+/// The tokens of a phrase that vectors can begin at.
+pub(crate) fn phrase_ids(model: &StableDiffusion, phrase: &str) -> Result<Vec<u32>, StartError> {
+    let ids = token_ids(model, phrase)?;
+    if ids.is_empty() {
+        return Err(StartError::EmptyPhrase(phrase.to_owned()));
+    }
+    if ids.len() > MAX_VECTORS {
+        return Err(StartError::TooMany(ids.len()));
+    }
+    Ok(ids)
+}
+
+/// The token vectors of several starts, read from the device at once.
+pub(crate) fn rows_of_each(
+    model: &StableDiffusion,
+    starts: &[Vec<u32>],
+) -> Result<Vec<Vec<Vec<f32>>>, StartError> {
+    let mut rows = token_rows(model, &starts.concat())?.into_iter();
+    Ok(starts.iter().map(|ids| rows.by_ref().take(ids.len()).collect()).collect())
 }
 
 fn read_names(path: &Path) -> Result<Vec<String>, StartError> {

@@ -1,8 +1,12 @@
-//! An inversion as the engine runs it: photos in (`intake.rs`), their latents (`encode`), iterations (`train`), a person file out
-//! (`ending.rs`). What goes through the model goes there in a pass that other tasks share: this is what the task brings to it and
-//! what it makes of its part of the outcome.
+//! An inversion as the engine runs it: photos in (`intake.rs`), their latents (`encode`), starts to choose from where the task
+//! says `auto` (`compare`), iterations (`train`), a person file out (`ending.rs`). What goes through the model goes there in a pass
+//! that other tasks share: this is what the task brings to it and what it makes of its part of the outcome.
 
+#[cfg(test)]
+mod auto_tests;
 mod ending;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 use likeness_diffusion::picture::RgbPicture;
@@ -15,6 +19,7 @@ use likeness_shared::ids::TaskId;
 use likeness_shared::proto::{InversionSpec, PhotoReport, Progress};
 use sha2::{Digest, Sha256};
 
+use super::auto_start::{self, Beginning, Subject};
 use super::intake::{Intake, TakenIn};
 use super::preview::Previews;
 use super::quality::QualityOptions;
@@ -22,8 +27,10 @@ use super::review::{PersonPhotos, Review};
 use super::{LoadedModel, named_start, spec};
 use crate::engine::machine::{Class, Demand, Side, Stage, Stepped};
 use crate::engine::order::{Fault, Preview};
+use crate::inversion::comparison::Comparison;
 use crate::inversion::face_mask::FaceEllipse;
 use crate::inversion::latents::{LatentsError, PhotoLatents, PhotoToEncode};
+use crate::inversion::material::Material;
 use crate::inversion::training_pass::RowOutcome;
 use crate::inversion::training_step::TrainingBatch;
 use crate::inversion::{Checkpoint, Inversion, InversionError, InversionOptions, Start, photos_digest};
@@ -39,6 +46,10 @@ enum Phase<'m> {
         photos: PersonPhotos,
         faces: Vec<FaceEllipse>,
         latents: Vec<PhotoLatents>,
+    },
+    Compare {
+        comparison: Box<Comparison<'m>>,
+        photos: PersonPhotos,
     },
     /// And, after the last iteration, the review of what was learned.
     Train {
@@ -62,9 +73,15 @@ pub(super) struct Resumed {
     pub(super) reseed: u32,
 }
 
-/// What an iteration brings to a pass.
+/// What a task brings to a pass.
 pub(super) struct NextStep<'a> {
     pub(super) schedule: &'a NoiseSchedule,
+    /// One, but for starts that are compared.
+    pub(super) parts: Vec<Part>,
+}
+
+/// Rows that share their vectors.
+pub(super) struct Part {
     pub(super) batch: TrainingBatch,
     pub(super) vectors: Vec<Vec<f32>>,
 }
@@ -144,27 +161,39 @@ impl<'m> InversionJob<'m> {
         Self { evaluator, ..self }
     }
 
-    fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Inversion<'m>, Fault> {
+    /// At its start, where its checkpoint was taken, or with a comparison of starts.
+    fn begin(&mut self, photos: &[RgbPicture], latents: Vec<PhotoLatents>) -> Result<Beginning<'m>, Fault> {
         let model = self.model;
-        let start = named_start::resolved(&self.start, model, self.bank, self.person.as_ref())?
-            .vectors(&model.diffusion, &model.folder)
-            .map_err(|error| Fault::lasting("bad_start", error))?;
-        let digest = photos_digest(photos);
-        let inversion = Inversion::with_latents(
-            &model.diffusion,
-            self.options.clone(),
-            latents,
-            digest,
-            start,
-            &model.digest,
-        )
-        .map_err(fault)?;
-        if self.checkpoint.is_empty() {
-            return Ok(inversion);
+        let options = self.options.clone();
+        let material =
+            Material::new(&model.diffusion, options, latents, photos_digest(photos), &model.digest);
+        let material = material.map_err(fault)?;
+        let begun = match self.start {
+            Start::Auto { names } => {
+                let subject = Subject {
+                    task: self.task,
+                    bank: self.bank,
+                    person: self.person.as_ref(),
+                    checkpoint: &self.checkpoint,
+                };
+                auto_start::begin(names, material, model, subject)?
+            }
+            _ => {
+                let start = named_start::resolved(&self.start, model, self.bank, self.person.as_ref())?
+                    .vectors(&model.diffusion, &model.folder)
+                    .map_err(|error| Fault::lasting("bad_start", error))?;
+                Beginning::Training(Inversion::of(material, start).map_err(fault)?)
+            }
+        };
+        match begun {
+            Beginning::Training(inversion) if !self.checkpoint.is_empty() => {
+                let resumed = inversion.resume(&self.checkpoint).map_err(fault)?;
+                let step = resumed.report().step;
+                tracing::info!(task = %self.task, step, "inversion resumed from its checkpoint");
+                Ok(Beginning::Training(resumed))
+            }
+            begun => Ok(begun),
         }
-        let resumed = inversion.resume(&self.checkpoint).map_err(fault)?;
-        tracing::info!(task = %self.task, step = resumed.report().step, "inversion resumed from its checkpoint");
-        Ok(resumed)
     }
 }
 
@@ -176,6 +205,7 @@ impl<'m> InversionJob<'m> {
                 let rows_each = if self.options.flip { 2 } else { 1 };
                 (Stage::Encode, self.photos_to_encode().len() as u32 * rows_each)
             }
+            Phase::Compare { comparison, .. } => (Stage::Watch, comparison.rows()),
             Phase::Train { review: Some(review), .. } => review.stage(),
             Phase::Train { inversion, .. } => match self.previews.under_way() {
                 [] if inversion.watch_is_due() => (Stage::Watch, inversion.rows()),
@@ -218,7 +248,7 @@ impl<'m> InversionJob<'m> {
         photos.learned_from.iter().enumerate().skip(latents.len()).take(ENCODED_AT_ONCE).map(photo).collect()
     }
 
-    /// What the VAE has made of them. After the last one training begins.
+    /// What the VAE has made of them. After the last one starts are compared, or training begins.
     pub(super) fn encoded(&mut self, encoded: Vec<Result<PhotoLatents, LatentsError>>) -> Stepped {
         let Phase::Encode { photos, faces, latents } = &mut self.phase else { return Ok(None) };
         for photo in encoded {
@@ -230,25 +260,47 @@ impl<'m> InversionJob<'m> {
             return Ok(None);
         }
         let (mut photos, latents) = (std::mem::take(photos), std::mem::take(latents));
-        let inversion = Box::new(self.begin(&photos.learned_from, latents)?);
+        let begun = self.begin(&photos.learned_from, latents)?;
         if self.quality.is_none() {
             photos = PersonPhotos::default();
         }
+        match begun {
+            Beginning::Training(inversion) => self.train(inversion, photos),
+            Beginning::Comparing(comparison) => {
+                self.phase = Phase::Compare { comparison: Box::new(comparison), photos };
+                Ok(None)
+            }
+        }
+    }
+
+    fn train(&mut self, inversion: Inversion<'m>, photos: PersonPhotos) -> Stepped {
         let finished = inversion.is_finished();
-        self.phase = Phase::Train { inversion, photos, review: None };
+        self.phase = Phase::Train { inversion: Box::new(inversion), photos, review: None };
         if finished { self.finish() } else { Ok(None) }
     }
 
-    /// What the task brings to its next pass: the fixed batch where that is to be measured, else an iteration's rows.
+    /// What the task brings to its next pass: the fixed batch where that is to be measured, for each start that is
+    /// compared or for the vectors as they are, else an iteration's rows.
     pub(super) fn next_step(&self) -> Result<NextStep<'_>, Fault> {
-        let Phase::Train { inversion, .. } = &self.phase else {
-            return Err(Fault::passing("internal", "the task is not in training"));
-        };
-        let batch = match inversion.watch_batch() {
-            Some(batch) => batch,
-            None => inversion.next_batch().map_err(fault)?,
-        };
-        Ok(NextStep { schedule: inversion.schedule(), batch, vectors: inversion.vectors() })
+        match &self.phase {
+            Phase::Compare { comparison, .. } => {
+                let part = |(batch, vectors): (TrainingBatch, &[Vec<f32>])| {
+                    let vectors = vectors.to_vec();
+                    Part { batch, vectors }
+                };
+                let parts = comparison.next_batches().into_iter().map(part).collect();
+                Ok(NextStep { schedule: comparison.schedule(), parts })
+            }
+            Phase::Train { inversion, .. } => {
+                let batch = match inversion.watch_batch() {
+                    Some(batch) => batch,
+                    None => inversion.next_batch().map_err(fault)?,
+                };
+                let parts = vec![Part { batch, vectors: inversion.vectors() }];
+                Ok(NextStep { schedule: inversion.schedule(), parts })
+            }
+            _ => Err(Fault::passing("internal", "the task is not in training")),
+        }
     }
 
     /// Ends the iteration with its rows' outcome.
@@ -258,11 +310,34 @@ impl<'m> InversionJob<'m> {
         self.after_step()
     }
 
-    /// Takes what the fixed batch's rows made.
-    pub(super) fn watched(&mut self, rows: &[RowOutcome]) -> Stepped {
-        let Phase::Train { inversion, .. } = &mut self.phase else { return Ok(None) };
-        inversion.absorb_watch(rows);
-        self.after_step()
+    /// Takes what the fixed batch's rows made, part by part. After the last of the starts that are compared training begins.
+    pub(super) fn watched(&mut self, parts: &[Vec<RowOutcome>]) -> Stepped {
+        match &mut self.phase {
+            Phase::Compare { comparison, .. } => {
+                comparison.absorb(parts);
+                if comparison.is_finished() {
+                    return self.compared();
+                }
+                Ok(None)
+            }
+            Phase::Train { inversion, .. } => {
+                inversion.absorb_watch(parts.first().map_or(&[], Vec::as_slice));
+                self.after_step()
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Training begins at the best of the starts.
+    fn compared(&mut self) -> Stepped {
+        let nothing = Phase::Encode { photos: PersonPhotos::default(), faces: Vec::new(), latents: Vec::new() };
+        let Phase::Compare { comparison, photos } = std::mem::replace(&mut self.phase, nothing) else {
+            return Ok(None);
+        };
+        // How many and no more: whose loss was the lowest would tell the name.
+        let starts = comparison.losses().len();
+        tracing::info!(task = %self.task, starts, "starts are compared, training begins at the best");
+        self.train(comparison.into_inversion().map_err(fault)?, photos)
     }
 
     /// The end of the training, or a preview, where one is due.
@@ -289,6 +364,7 @@ impl<'m> InversionJob<'m> {
         let (step, phase) = match &self.phase {
             Phase::Intake(_) => (resumed_step, "intake"),
             Phase::Encode { .. } => (resumed_step, "encode"),
+            Phase::Compare { .. } => (resumed_step, "compare"),
             Phase::Train { inversion, review, .. } => {
                 let report = inversion.report();
                 let (phase_step, phase_steps) = review.as_ref().map_or((0, 0), |review| review.progress());
@@ -337,26 +413,5 @@ pub(super) fn fault(error: InversionError) -> Fault {
     match code {
         "nan_loss" | "bad_checkpoint" | "internal" => Fault::passing(code, error),
         _ => Fault::lasting(code, error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::Blame;
-
-    #[test]
-    fn only_an_attempt_after_a_divergence_draws_other_numbers() {
-        assert_eq!(reseeded(7, 0), 7, "the first attempts are bit-equal, wherever they run");
-        let seeds = [7, reseeded(7, 1), reseeded(7, 2), reseeded(8, 1)];
-        let distinct: std::collections::BTreeSet<u64> = seeds.into_iter().collect();
-        assert_eq!(distinct.len(), seeds.len());
-        assert_eq!(reseeded(7, 1), reseeded(7, 1), "and so are the later ones");
-    }
-
-    #[test]
-    fn a_loss_that_is_no_number_is_worth_another_attempt() {
-        let fault = fault(InversionError::NanLoss { iteration: 3, loss: f64::NAN });
-        assert_eq!((fault.code.as_str(), fault.blame), ("nan_loss", Blame::Chance));
     }
 }

@@ -1,5 +1,6 @@
 //! The loaded models of this worker, the jobs that are opened on them, and the passes that take many jobs a step further.
 
+mod auto_start;
 mod checkpointing;
 mod generation_job;
 mod guard;
@@ -8,6 +9,8 @@ mod inversion_job;
 mod memory;
 mod named_start;
 mod passes;
+#[cfg(test)]
+mod pocket_world;
 mod preview;
 mod quality;
 mod review;

@@ -50,7 +50,8 @@ fn nearest(bank: &Bank, model: &LoadedModel, which: IdNames, person: &Embedding)
     })
 }
 
-fn tokens(model: &LoadedModel, name: &BankName) -> Option<Vec<u32>> {
+/// The tokens of a name; `None` where it has none.
+pub(super) fn tokens(model: &LoadedModel, name: &BankName) -> Option<Vec<u32>> {
     model.diffusion.tokenizer.token_ids(&name.name).ok()
 }
 
@@ -68,57 +69,9 @@ fn no_face() -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use burn::tensor::{Device, FloatDType};
-    use likeness_diffusion::model_folder::ModelFolder;
-    use likeness_diffusion::stable_diffusion::StableDiffusion;
-    use likeness_faces::bank::{DetectorUsed, NetworksUsed, Recipe, RecogniserUsed, Rules};
-
+    use super::super::pocket_world::{bank, face, pocket};
     use super::*;
     use crate::engine::Blame;
-
-    fn pocket() -> LoadedModel {
-        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/pocket")).to_owned();
-        let opened = ModelFolder::open(&folder).unwrap();
-        let digest = opened.digest().unwrap();
-        let diffusion = StableDiffusion::load(&opened, &Device::flex(), FloatDType::F32).unwrap();
-        LoadedModel { name: "pocket".to_owned(), digest, folder, diffusion }
-    }
-
-    fn face(x: f32, y: f32) -> Embedding {
-        Embedding::of(&[x, y]).unwrap()
-    }
-
-    fn bank(model_digest: &str, names: &[(&str, Embedding)]) -> Bank {
-        let detector = DetectorUsed { digest: String::new(), side: 640, score: 0.7 };
-        let recogniser =
-            RecogniserUsed { digest: String::new(), channels: "rgb".into(), mean: 0.0, scale: 1.0 };
-        let recipe = Recipe {
-            model_digest: model_digest.to_owned(),
-            networks: NetworksUsed { detector, recogniser },
-            prompt: "a photo of {name}".into(),
-            negative_prompt: String::new(),
-            portraits: 8,
-            seed: 0,
-            sampler: "ddim".into(),
-            steps: 50,
-            guidance_scale: 7.5,
-        };
-        let name = |(name, centroid): &(&str, Embedding)| BankName {
-            name: (*name).to_owned(),
-            token_ids: vec![],
-            face_rate: 1.0,
-            cohesion: 1.0,
-            rank: 1,
-            margin: 1.0,
-            reference: None,
-            centroid: centroid.clone(),
-        };
-        let rules = Rules { face_rate: 0.75, same_person: 0.5 };
-        let names = names.iter().map(name).collect();
-        Bank { recipe, rules, has_references: false, names, dropped: vec![] }
-    }
 
     #[test]
     fn a_person_starts_at_the_rows_of_the_nearest_name() {

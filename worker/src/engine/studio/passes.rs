@@ -50,15 +50,23 @@ fn train(
     let steps = jobs.iter().map(|job| job.next_step()).collect::<Result<Vec<_>, _>>();
     let steps = steps.map_err(PassError::Failed)?;
     let Some(schedule) = steps.first().map(|step| step.schedule) else { return Ok(Vec::new()) };
+    let counts: Vec<usize> = steps.iter().map(|step| step.parts.len()).collect();
+    let parts = steps.iter().flat_map(|step| &step.parts);
     let members: Vec<Member<'_>> =
-        steps.iter().map(|step| Member { batch: &step.batch, vectors: &step.vectors }).collect();
+        parts.map(|part| Member { batch: &part.batch, vectors: &part.vectors }).collect();
     let rows = training_pass(model, schedule, &members, want, most_rows);
     let rows = rows.map_err(|error| PassError::Failed(inversion_job::fault(error.into())))?;
-    let step = |(job, rows): (&mut &mut InversionJob<'_>, &Vec<RowOutcome>)| match want {
-        Want::Gradients | Want::GradientsCheckpointed => job.trained(rows),
-        Want::Losses => job.watched(rows),
+    let mut rows = rows.into_iter();
+    let step = |(job, count): (&mut &mut InversionJob<'_>, usize)| {
+        let parts: Vec<Vec<RowOutcome>> = rows.by_ref().take(count).collect();
+        match want {
+            Want::Gradients | Want::GradientsCheckpointed => {
+                job.trained(parts.first().map_or(&[], Vec::as_slice))
+            }
+            Want::Losses => job.watched(&parts),
+        }
     };
-    Ok(jobs.iter_mut().zip(&rows).map(step).collect())
+    Ok(jobs.iter_mut().zip(counts).map(step).collect())
 }
 
 fn sample(jobs: &mut [&mut StudioJob<'_>], most_rows: usize) -> Result<Vec<Stepped>, PassError> {

@@ -96,19 +96,24 @@ pub(super) fn start(spec: &InversionSpec, file: Option<&[u8]>) -> Result<Start, 
         }
         Some(start::Kind::Face(face)) => Ok(Start::Face { phrase: face.phrase.clone() }),
         Some(start::Kind::Rand2(rand2)) => Ok(Start::Rand2 { seed: rand2.seed.unwrap_or(spec.seed) }),
-        Some(start::Kind::Id(id)) => match id.names.as_str() {
-            "" | "full" => Ok(Start::Id { names: IdNames::Full }),
-            "parity" => Ok(Start::Id { names: IdNames::Parity }),
-            other => {
-                let message =
-                    format!("names {other:?} are not known to this worker: use \"full\" or \"parity\"");
-                Err(Fault::lasting("bad_spec", message))
-            }
-        },
+        Some(start::Kind::Id(id)) => Ok(Start::Id { names: names(&id.names)? }),
+        Some(start::Kind::Auto(auto)) => Ok(Start::Auto { names: names(&auto.names)? }),
         Some(start::Kind::Vectors(_)) => {
             let file =
                 file.ok_or_else(|| Fault::lasting("bad_start", "the start's person file is missing"))?;
             Start::from_person_file(file).map_err(|error| Fault::lasting("bad_start", error))
+        }
+    }
+}
+
+/// The names that a start may take.
+fn names(given: &str) -> Result<IdNames, Fault> {
+    match given {
+        "" | "full" => Ok(IdNames::Full),
+        "parity" => Ok(IdNames::Parity),
+        other => {
+            let message = format!("names {other:?} are not known to this worker: use \"full\" or \"parity\"");
+            Err(Fault::lasting("bad_spec", message))
         }
     }
 }
@@ -198,17 +203,19 @@ mod tests {
     }
 
     #[test]
-    fn an_id_start_says_which_names() {
-        let of = |names: &str| {
-            let id = start::Kind::Id(proto::IdStart { names: names.to_owned() });
-            start(
-                &InversionSpec { start: Some(proto::Start { kind: Some(id) }), ..InversionSpec::default() },
-                None,
-            )
+    fn a_start_from_names_says_which() {
+        let of_kind = |kind| {
+            let given = Some(proto::Start { kind: Some(kind) });
+            start(&InversionSpec { start: given, ..InversionSpec::default() }, None)
         };
+        let of = |names: &str| of_kind(start::Kind::Id(proto::IdStart { names: names.to_owned() }));
+        let auto = |names: &str| of_kind(start::Kind::Auto(proto::AutoStart { names: names.to_owned() }));
         assert_eq!(of("").unwrap(), Start::Id { names: IdNames::Full });
         assert_eq!(of("parity").unwrap(), Start::Id { names: IdNames::Parity });
         assert!(of("all").unwrap_err().message.contains("\"all\""));
+        assert_eq!(auto("").unwrap(), Start::Auto { names: IdNames::Full });
+        assert_eq!(auto("parity").unwrap(), Start::Auto { names: IdNames::Parity });
+        assert!(auto("all").unwrap_err().message.contains("\"all\""));
     }
 
     #[test]
