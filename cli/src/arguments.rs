@@ -3,7 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    bank, bench, completions, demo, devices, experiment, generate, invert, people, photos, queue, task, up, worker,
+    bank, bench, completions, demo, devices, experiment, generate, invert, people, photos, queue, task, up,
+    worker,
 };
 use crate::output::Format;
 use crate::parity;

@@ -51,7 +51,12 @@ pub(crate) struct ExperimentArguments {
     #[arg(long, value_delimiter = ',', default_value = "face,rand2,id", value_name = "START,...")]
     starts: Vec<Origin>,
     /// What is optimised: none, log_norm:BASE, sphere.
-    #[arg(long, value_delimiter = ',', default_value = "none,log_norm:2.71,log_norm:2.0", value_name = "METHOD,...")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "none,log_norm:2.71,log_norm:2.0",
+        value_name = "METHOD,..."
+    )]
     parameterisations: Vec<Method>,
     /// How often everything is done, each time with other random numbers.
     #[arg(long, allow_hyphen_values = true, default_value_t = 3, value_parser = |text: &str| whole_number(text, 1, 100), value_name = "N")]
@@ -138,7 +143,8 @@ impl ExperimentArguments {
                     seeds: None,
                 };
                 if cells.contains(&cell) {
-                    let message = format!("{cell} is there twice: name every start and parameterisation once");
+                    let message =
+                        format!("{cell} is there twice: name every start and parameterisation once");
                     return Err(CliError::new(Exit::Usage, message).into());
                 }
                 cells.push(cell);
@@ -160,8 +166,9 @@ impl ExperimentArguments {
 
     fn read_prompts(&self) -> anyhow::Result<Vec<String>> {
         let shown = self.prompts.display();
-        let text = std::fs::read_to_string(&self.prompts)
-            .with_context(|| format!("cannot read the prompts in {shown}; give a text file with one prompt a line"))?;
+        let text = std::fs::read_to_string(&self.prompts).with_context(|| {
+            format!("cannot read the prompts in {shown}; give a text file with one prompt a line")
+        })?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let prompts: Vec<String> = lines.map(str::to_owned).collect();
         ensure!(!prompts.is_empty(), "{shown} has no prompts; put one prompt a line there");
@@ -234,7 +241,10 @@ mod tests {
             let line = ["x", "--consent", "--people", "p", "--out", "o", "--prompts", prompts];
             Line::parse_from(line).options.read_prompts()
         };
-        assert_eq!(read("# mine\na photo of sks\n\nsks in snow\n").unwrap(), ["a photo of sks", "sks in snow"]);
+        assert_eq!(
+            read("# mine\na photo of sks\n\nsks in snow\n").unwrap(),
+            ["a photo of sks", "sks in snow"]
+        );
         assert!(read("a photo of a dog").unwrap_err().to_string().contains("stands for the person"));
         assert!(read("\n").unwrap_err().to_string().contains("one prompt a line"));
     }

@@ -100,7 +100,9 @@ impl Cell {
     pub(super) fn parameterisation(&self) -> Parameterisation {
         let kind = match self.method {
             Method::None => ParameterisationKind::None(FreeParameterisation::default()),
-            Method::LogNorm(base) => ParameterisationKind::LogNorm(LogNormParameterisation { base: Some(base) }),
+            Method::LogNorm(base) => {
+                ParameterisationKind::LogNorm(LogNormParameterisation { base: Some(base) })
+            }
             Method::Sphere => ParameterisationKind::Sphere(SphereParameterisation::default()),
         };
         Parameterisation { kind: Some(kind) }

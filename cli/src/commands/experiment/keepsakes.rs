@@ -36,7 +36,11 @@ pub(super) fn keep_photos(out: &Path, people: &[Person]) -> anyhow::Result<()> {
 }
 
 /// Keeps the first picture of each prompt, where the unit is of the first seed.
-pub(super) fn keep_pictures(out: &Path, key: UnitKey, pictures: &[(usize, RgbPicture)]) -> anyhow::Result<()> {
+pub(super) fn keep_pictures(
+    out: &Path,
+    key: UnitKey,
+    pictures: &[(usize, RgbPicture)],
+) -> anyhow::Result<()> {
     if key.seed != 0 {
         return Ok(());
     }
@@ -52,7 +56,8 @@ pub(super) fn keep_pictures(out: &Path, key: UnitKey, pictures: &[(usize, RgbPic
 }
 
 fn write(folder: &Path, name: &str, width: u32, height: u32, pixels: Vec<u8>) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     let picture = RgbImage::from_raw(width, height, pixels).context("a picture's bytes do not fill it")?;
     let longer = width.max(height);
     let picture = if longer > SIDE {

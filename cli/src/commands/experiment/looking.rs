@@ -27,9 +27,15 @@ struct Photos {
 
 impl Looked {
     /// Looks at the photos of all people.
-    pub(super) fn at(evaluator: Evaluator, people: &[Person], plan: &Plan, voice: Voice) -> anyhow::Result<Self> {
+    pub(super) fn at(
+        evaluator: Evaluator,
+        people: &[Person],
+        plan: &Plan,
+        voice: Voice,
+    ) -> anyhow::Result<Self> {
         let mut meter = Meter::new(voice, "photos");
-        let total = people.iter().map(|person| person.photos.len() + person.held_out.len()).sum::<usize>() as u64;
+        let total =
+            people.iter().map(|person| person.photos.len() + person.held_out.len()).sum::<usize>() as u64;
         let mut step = 0;
         let mut look_at = |person: &Person, files: &[PhotoFile]| {
             let mut seen = Vec::new();
@@ -52,7 +58,10 @@ impl Looked {
                 held_out: look_at(person, &person.held_out)?,
             };
             if photos.learned.iter().all(|photo| photo.face.is_none()) {
-                bail!("no photo of {} shows a face that the judge sees, so nothing can be like it", person.name);
+                bail!(
+                    "no photo of {} shows a face that the judge sees, so nothing can be like it",
+                    person.name
+                );
             }
             looked.push(photos);
         }
@@ -64,7 +73,11 @@ impl Looked {
     }
 
     /// The scores of pictures of this person, each with its prompt.
-    pub(super) fn evaluate(&self, person: usize, pictures: &[(usize, RgbPicture)]) -> anyhow::Result<Evaluation> {
+    pub(super) fn evaluate(
+        &self,
+        person: usize,
+        pictures: &[(usize, RgbPicture)],
+    ) -> anyhow::Result<Evaluation> {
         let photos = self.people.get(person).context("nobody of this number")?;
         let others: Vec<Seen> = self
             .people

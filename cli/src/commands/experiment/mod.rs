@@ -37,7 +37,11 @@ use plan::ScoredBy;
 use results::Results;
 use run::Run;
 
-pub(crate) async fn run(options: &ExperimentArguments, global: &Global, voice: Voice) -> anyhow::Result<Exit> {
+pub(crate) async fn run(
+    options: &ExperimentArguments,
+    global: &Global,
+    voice: Voice,
+) -> anyhow::Result<Exit> {
     let faces = options.networks.faces()?;
     faces.validate()?;
     let people = people::read(&options.people, options.held_out as usize)?;
@@ -103,7 +107,9 @@ fn warn_of_networks(faces: &FacesConfig, voice: Voice) {
         );
     }
     if faces.clip.is_none() {
-        voice.warn("faces.clip is not configured: there is likeness in the report, and neither clip nor the score");
+        voice.warn(
+            "faces.clip is not configured: there is likeness in the report, and neither clip nor the score",
+        );
     }
 }
 

@@ -25,7 +25,8 @@ pub(super) struct Person {
 impl Person {
     /// What the plan says of them.
     pub(super) fn plan(&self) -> PersonPlan {
-        let digests = |files: &[PhotoFile]| files.iter().map(|file| Digest::of(&file.bytes).to_string()).collect();
+        let digests =
+            |files: &[PhotoFile]| files.iter().map(|file| Digest::of(&file.bytes).to_string()).collect();
         PersonPlan {
             name: self.name.clone(),
             photos: digests(&self.photos),
@@ -77,7 +78,8 @@ fn files_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let listed = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let listed =
+        std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
     let mut paths = Vec::new();
     for entry in listed {
         paths.push(entry.with_context(|| format!("cannot read the folder {}", folder.display()))?.path());

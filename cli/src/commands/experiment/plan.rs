@@ -132,7 +132,12 @@ pub(super) mod tests {
                 cells.push(cell(start.clone(), method));
             }
         }
-        cells.push(Cell { role: Role::Untrained, steps: 1, seeds: Some(1), ..cell(Origin::Face, Method::None) });
+        cells.push(Cell {
+            role: Role::Untrained,
+            steps: 1,
+            seeds: Some(1),
+            ..cell(Origin::Face, Method::None)
+        });
         let person = |name: &str| PersonPlan {
             name: name.to_owned(),
             photos: vec!["a".into(), "b".into(), "c".into()],
@@ -168,6 +173,9 @@ pub(super) mod tests {
         let one = plan();
         assert!(one.differences(&one).is_empty());
         let other = Plan { guidance: 1.0, seeds: 3, ..one.clone() };
-        assert_eq!(one.differences(&other), ["the number of seeds", "the sampler, its steps or the guidance"]);
+        assert_eq!(
+            one.differences(&other),
+            ["the number of seeds", "the sampler, its steps or the guidance"]
+        );
     }
 }

@@ -152,7 +152,7 @@ fn same(known: &Plan, given: &Plan, shown: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 pub(super) mod tests {
-use likeness_worker::score::Identity;
+    use likeness_worker::score::Identity;
 
     use super::super::plan::tests::plan;
     use super::*;

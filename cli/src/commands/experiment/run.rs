@@ -85,7 +85,8 @@ impl Run<'_> {
                 Err(error) if exit_of(&error) == Exit::Unreachable => {
                     if !std::mem::replace(&mut is_away, true) {
                         let address = client.address();
-                        self.voice.warn(format_args!("{address} is away ({error:#}); waiting until it is back"));
+                        self.voice
+                            .warn(format_args!("{address} is away ({error:#}); waiting until it is back"));
                     }
                     left.push_back(key);
                     tokio::time::sleep(COME_BACK_IN).await;

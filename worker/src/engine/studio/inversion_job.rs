@@ -330,7 +330,8 @@ impl<'m> InversionJob<'m> {
 
     /// Training begins at the best of the starts.
     fn compared(&mut self) -> Stepped {
-        let nothing = Phase::Encode { photos: PersonPhotos::default(), faces: Vec::new(), latents: Vec::new() };
+        let nothing =
+            Phase::Encode { photos: PersonPhotos::default(), faces: Vec::new(), latents: Vec::new() };
         let Phase::Compare { comparison, photos } = std::mem::replace(&mut self.phase, nothing) else {
             return Ok(None);
         };
