@@ -17,6 +17,7 @@ mod run;
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use burn::tensor::Device;
 use likeness_faces::config::FacesConfig;
 use likeness_shared::client::Client;
