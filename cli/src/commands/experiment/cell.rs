@@ -6,8 +6,8 @@ use std::str::FromStr;
 use likeness_shared::proto::parameterisation::Kind as ParameterisationKind;
 use likeness_shared::proto::start::Kind as StartKind;
 use likeness_shared::proto::{
-    FreeParameterisation, IdStart, LogNormParameterisation, Parameterisation, PhraseStart, Rand2Start,
-    SphereParameterisation, Start,
+    AutoStart, FreeParameterisation, IdStart, LogNormParameterisation, Parameterisation, PhraseStart,
+    Rand2Start, SphereParameterisation, Start,
 };
 use serde::{Deserialize, Serialize};
 
