@@ -39,8 +39,8 @@ pub(super) struct Fleet {
 /// What a task is to do.
 #[derive(Clone)]
 enum Asked {
-    Inversion(InversionSpec),
-    Generation(GenerationSpec),
+    Inversion(Box<InversionSpec>),
+    Generation(Box<GenerationSpec>),
 }
 
 /// What came of a unit.
@@ -100,7 +100,7 @@ impl Fleet {
 
     async fn invert(&self, key: UnitKey) -> anyhow::Result<Task> {
         let name = format!("{} {key}", self.experiment);
-        self.until_done(&name, Asked::Inversion(self.inversion(key)?)).await
+        self.until_done(&name, Asked::Inversion(Box::new(self.inversion(key)?))).await
     }
 
     /// Every prompt, all asked for at once.
@@ -123,7 +123,7 @@ impl Fleet {
             ..GenerationSpec::default()
         };
         let name = format!("{} {key} prompt {prompt} of {person}", self.experiment);
-        self.until_done(&name, Asked::Generation(spec)).await
+        self.until_done(&name, Asked::Generation(Box::new(spec))).await
     }
 
     fn inversion(&self, key: UnitKey) -> anyhow::Result<InversionSpec> {
@@ -173,12 +173,12 @@ impl Fleet {
         Ok(match asked.clone() {
             Asked::Inversion(spec) => {
                 let request =
-                    SubmitInversionRequest { request_id, tenant, user, spec: Some(spec), timing: None };
+                    SubmitInversionRequest { request_id, tenant, user, spec: Some(*spec), timing: None };
                 self.client.submit_inversion(request).await?.task
             }
             Asked::Generation(spec) => {
                 let request =
-                    SubmitGenerationRequest { request_id, tenant, user, spec: Some(spec), timing: None };
+                    SubmitGenerationRequest { request_id, tenant, user, spec: Some(*spec), timing: None };
                 self.client.submit_generation(request).await?.task
             }
         })
