@@ -14,8 +14,8 @@ use likeness_shared::proto::{
 use super::super::pocket_world::{bank, face, pocket};
 use super::super::{StudioJob, passes};
 use super::*;
-use crate::engine::Blame;
 use crate::engine::order::LearnedPerson;
+use crate::engine::{Blame, Ending};
 use crate::inversion::latents::encode_photo;
 use crate::inversion::training_pass::{Member, Want, training_pass};
 
@@ -105,7 +105,7 @@ fn finish(job: &mut StudioJob<'_>) -> LearnedPerson {
 
 fn vectors(job: &mut StudioJob<'_>) -> Vec<Vec<f32>> {
     match &inversion(job).phase {
-        Phase::Train(inversion) => inversion.vectors(),
+        Phase::Train { inversion, .. } => inversion.vectors(),
         _ => panic!("not in training"),
     }
 }
@@ -117,11 +117,11 @@ fn measured(model: &LoadedModel, shown: &str, texts: &[&str], seed: u64) -> Vec<
     let job = inversion(&mut job);
     let Phase::Encode { photos, .. } = &job.phase else { panic!("photos are not taken in") };
     let encode = |(index, photo)| encode_photo(&model.diffusion, index, photo, job.options.flip).unwrap();
-    let latents: Vec<PhotoLatents> = photos.iter().enumerate().map(encode).collect();
+    let latents: Vec<PhotoLatents> = photos.learned_from.iter().enumerate().map(encode).collect();
     let measure = |text: &&str| {
         let start = Start::Face { phrase: (*text).to_owned() };
         let start = start.vectors(&model.diffusion, &model.folder).unwrap();
-        let (options, digest) = (job.options.clone(), photos_digest(photos));
+        let (options, digest) = (job.options.clone(), photos_digest(&photos.learned_from));
         let material = Material::new(&model.diffusion, options, latents.clone(), digest, "").unwrap();
         let alone = Comparison::new(material, vec![start]).unwrap();
         let (batch, vectors) = alone.next_batches().remove(0);
