@@ -223,7 +223,7 @@ fn a_resumed_task_goes_on_from_its_start_without_comparing() {
     let sphere = SphereParameterisation { kappa: None };
     let sphere = Parameterisation { kind: Some(parameterisation::Kind::Sphere(sphere)) };
     for parameterisation in [None, Some(sphere)] {
-        let spec = || InversionSpec { parameterisation: parameterisation.clone(), ..spec(auto(), 1) };
+        let spec = || InversionSpec { parameterisation, ..spec(auto(), 1) };
         let task =
             |bank, person, checkpoint| job(&model, (spec(), photos("person-05")), (bank, person), checkpoint);
         let mut whole = task(Some(&bank), person(), Bytes::new());
