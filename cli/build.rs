@@ -5,10 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The parts of `models/pocket` that are the model; the rest there makes it.
-const MODEL_PARTS: [&str; 7] =
-    ["model_index.json", "names.txt", "scheduler", "text_encoder", "tokenizer", "unet", "vae"];
-const ENDINGS: [&str; 4] = ["json", "txt", "safetensors", "jpg"];
+/// The parts of `models/pocket` that are the model and its networks for faces; the rest there makes them.
+const MODEL_PARTS: [&str; 8] =
+    ["faces", "model_index.json", "names.txt", "scheduler", "text_encoder", "tokenizer", "unet", "vae"];
+const ENDINGS: [&str; 6] = ["json", "txt", "safetensors", "jpg", "onnx", "toml"];
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("../models/pocket").canonicalize()?;

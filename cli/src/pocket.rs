@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use likeness_faces::config::FacesConfig;
+use likeness_worker::WorkerConfig;
 use sha2::{Digest, Sha256};
 
 use crate::whole_file;
@@ -53,6 +55,11 @@ pub(crate) fn unpack(models: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// The networks for faces and the bank of names in the model's folder, which know the faces that it draws.
+pub(crate) fn faces(folder: &Path) -> anyhow::Result<FacesConfig> {
+    Ok(WorkerConfig::read(&folder.join("faces/faces.toml"))?.faces)
+}
+
 fn is_whole(folder: &Path) -> bool {
     files::MODEL
         .iter()
@@ -95,6 +102,15 @@ mod tests {
                 .values()
                 .all(|photos| photos.len() >= 8 && photos.iter().all(|jpeg| jpeg.starts_with(&[0xff, 0xd8])))
         );
+    }
+
+    #[test]
+    fn its_networks_for_faces_come_with_it() {
+        let models = tempfile::tempdir().unwrap();
+        let faces = faces(&unpack(models.path()).unwrap()).unwrap();
+        faces.validate().unwrap();
+        assert!(faces.can_check_photos() && faces.judge.is_some() && faces.bank.is_some());
+        assert!(faces.clip.is_some_and(|folder| folder.starts_with(models.path())));
     }
 
     #[test]

@@ -173,11 +173,13 @@ impl WorkerConfig {
     /// Reads a TOML file; options that it does not name keep their defaults.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let failed = |reason: String| ConfigError::File { path: path.to_owned(), reason };
-        config::Config::builder()
+        let mut read: Self = config::Config::builder()
             .add_source(config::File::from(path).format(config::FileFormat::Toml))
             .build()
             .and_then(config::Config::try_deserialize)
-            .map_err(|error| failed(error.to_string()))
+            .map_err(|error| failed(error.to_string()))?;
+        read.faces = read.faces.relative_to(path.parent().unwrap_or(Path::new("")));
+        Ok(read)
     }
 
     /// Refuses what cannot work, naming the option.

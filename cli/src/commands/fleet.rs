@@ -26,7 +26,7 @@ pub(crate) struct FleetOptions {
     pub(crate) models: Vec<(String, PathBuf)>,
     /// Tasks that the worker takes at once.
     pub(crate) slots: u32,
-    /// Networks that judge photos, here and there.
+    /// Networks for faces, here and there; none with the pocket model = its own.
     pub(crate) faces: FacesConfig,
 }
 
@@ -43,18 +43,22 @@ impl Fleet {
         let data = &options.data;
         std::fs::create_dir_all(data)
             .with_context(|| format!("cannot create the folder {}", data.display()))?;
+        let mut faces = options.faces;
         let models = if options.models.is_empty() {
-            vec![(pocket::NAME.to_owned(), pocket::unpack(&data.join("models"))?)]
+            let folder = pocket::unpack(&data.join("models"))?;
+            if faces == FacesConfig::default() {
+                faces = pocket::faces(&folder)?;
+            }
+            vec![(pocket::NAME.to_owned(), folder)]
         } else {
             options.models
         };
         let config = CoordinatorConfig {
             listen: options.listen,
-            faces: options.faces.clone(),
+            faces: faces.clone(),
             ..CoordinatorConfig::default()
         };
         let coordinator = Coordinator::start(config.with_data_folder(data)).await?;
-        let faces = options.faces;
         let config = WorkerConfig { faces, ..worker_config(coordinator.address(), models, options.slots) };
         let stop_worker = CancellationToken::new();
         let mut worker = JoinSet::new();

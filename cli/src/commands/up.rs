@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use likeness_coordinator::DEFAULT_PORT;
 use likeness_faces::config::FacesConfig;
+use likeness_worker::WorkerConfig;
 use serde::Serialize;
 
 use crate::arguments::whole_number;
@@ -22,9 +23,11 @@ Examples:
   likeness up --data ./fleet --listen 127.0.0.1:7879
   likeness up --model sd21=/models/stable-diffusion-2-1-base
   likeness up --model sd21=stabilityai/stable-diffusion-2-1-base
-  likeness up --detector yunet.onnx --recogniser sface.onnx
+  likeness up --model sd21=/models/stable-diffusion-2-1-base --detector yunet.onnx --recogniser sface.onnx
+  likeness up --model sd21=/models/stable-diffusion-2-1-base --faces worker.toml
 
 With networks for faces, photos that nobody can be learned from are dropped, and `likeness photos check --by-server` says which.
+The pocket model brings its own.
 Ctrl-C or SIGTERM stops it: running work is checkpointed and goes on at the next start with the same --data.";
 
 /// Options of `up`.
@@ -43,8 +46,11 @@ pub(crate) struct UpArguments {
     models: Vec<(String, String)>,
     #[command(flatten)]
     cache: CacheArguments,
+    /// A file whose section [faces], as a worker's, names networks and a bank [default: the pocket model's own, with that model].
+    #[arg(long, value_name = "FILE", help_heading = "Networks for faces")]
+    faces: Option<PathBuf>,
     #[command(flatten)]
-    faces: FaceNetworks,
+    networks: FaceNetworks,
     /// Most tasks that may be live at once; the engine takes fewer where they fill its passes.
     #[arg(long, default_value_t = 8, allow_hyphen_values = true, value_parser = |text: &str| whole_number(text, 1, 64), value_name = "N")]
     slots: u32,
@@ -63,17 +69,26 @@ pub(crate) async fn run(options: &UpArguments, voice: Voice) -> anyhow::Result<E
     for (name, text) in &options.models {
         models.push((name.clone(), models::bring_here(text, &options.cache, voice).await?));
     }
+    let configured = match &options.faces {
+        Some(path) => WorkerConfig::read(path)?.faces,
+        None => FacesConfig::default(),
+    };
+    let faces = options.networks.over(configured);
+    faces.validate()?;
     let mut fleet = Fleet::start(FleetOptions {
         data: data.clone(),
         listen: options.listen,
         models,
         slots: options.slots,
-        faces: options.faces.over(FacesConfig::default()),
+        faces,
     })
     .await?;
     let address = format!("http://{}", fleet.address());
     voice.event(&Listening { address: address.clone(), data: data.clone() }, &address)?;
     voice.say(format_args!("the fleet listens on {address}, its files are in {}", data.display()));
+    if options.models.is_empty() {
+        voice.say("the pocket model knows drawn faces alone, such as those in models/pocket/people; others are refused");
+    }
     voice.say(next_commands(options.listen, &address));
     let failed = tokio::select! {
         () = interrupted() => None,

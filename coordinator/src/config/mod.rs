@@ -236,7 +236,11 @@ impl CoordinatorConfig {
             .separator("__")
             .try_parsing(true);
         let read = builder.add_source(environment).build().map_err(refuse)?;
-        read.try_deserialize().map_err(refuse)
+        let mut read: Self = read.try_deserialize().map_err(refuse)?;
+        if let Some(folder) = path.and_then(Path::parent) {
+            read.faces = read.faces.relative_to(folder);
+        }
+        Ok(read)
     }
 
     /// Artifacts, and the store unless it is in Redis, in one folder.

@@ -88,6 +88,9 @@ pub struct FaceLimits {
     pub duplicate_likeness: f32,
     /// Photos that must be usable, 3..=64; a task may ask for more.
     pub min_photos: u32,
+    /// Sides of the square that is learned from, in sides of FFHQ's, 0.5..=4: how much around the head. What the model draws of
+    /// "a photo of a person" should look alike.
+    pub portrait_scale: f32,
 }
 
 /// A person is not learned from fewer.
@@ -131,6 +134,7 @@ impl Default for FaceLimits {
             min_likeness: limits.min_likeness,
             duplicate_likeness: limits.duplicate_likeness,
             min_photos: LEAST_PHOTOS,
+            portrait_scale: limits.portrait_scale,
         }
     }
 }
@@ -241,6 +245,20 @@ impl FacesConfig {
         detector.map_or(Ok(()), |path| present("detector", path))
     }
 
+    /// The same with paths that do not begin at the root taken from `folder`, that of the file that names them.
+    #[must_use]
+    pub fn relative_to(mut self, folder: &Path) -> Self {
+        let files = [&mut self.recogniser, &mut self.judge]
+            .into_iter()
+            .flatten()
+            .map(|recogniser| &mut recogniser.file);
+        let others = [&mut self.detector, &mut self.clip, &mut self.bank].into_iter().flatten();
+        for path in files.chain(others) {
+            *path = folder.join(&*path);
+        }
+        self
+    }
+
     /// Whether photos are to be checked: there are a detector and a recogniser.
     pub fn can_check_photos(&self) -> bool {
         self.detector.is_some() && self.recogniser.is_some()
@@ -310,6 +328,7 @@ impl FacesConfig {
             min_likeness,
             duplicate_likeness,
             min_photos,
+            portrait_scale,
         } = self.limits;
         CheckLimits {
             min_face,
@@ -321,6 +340,7 @@ impl FacesConfig {
             duplicate_likeness,
             min_photos: min_photos as usize,
             portrait_side,
+            portrait_scale,
             ..CheckLimits::default()
         }
     }
@@ -350,6 +370,19 @@ mod tests {
         assert!(said.starts_with("faces.detector is not configured") && said.contains(YUNET), "{said}");
         let said = none.judge().unwrap_err().to_string();
         assert!(said.contains("faces.recogniser") && said.contains(SFACE), "{said}");
+    }
+
+    #[test]
+    fn paths_begin_at_the_folder_of_their_file() {
+        let config = FacesConfig {
+            detector: Some("detector.onnx".into()),
+            judge: Some(RecogniserConfig::of("/networks/judge.onnx")),
+            ..FacesConfig::default()
+        };
+        let config = config.relative_to(Path::new("/etc/likeness"));
+        assert_eq!(config.detector, Some("/etc/likeness/detector.onnx".into()));
+        assert_eq!(config.judge.map(|judge| judge.file), Some("/networks/judge.onnx".into()));
+        assert_eq!((config.clip, config.bank), (None, None));
     }
 
     #[test]

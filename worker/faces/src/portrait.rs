@@ -41,10 +41,11 @@ pub struct Square {
 }
 
 impl Square {
-    /// The square around the head with these five points, in a picture of `width` x `height` pixels (at least 1 each).
-    pub fn around(points: &FivePoints, (width, height): (u32, u32)) -> Self {
+    /// The square around the head with these five points, in a picture of `width` x `height` pixels (at least 1 each); `scale` times
+    /// the side of FFHQ's.
+    pub fn around(points: &FivePoints, (width, height): (u32, u32), scale: f32) -> Self {
         let Head { centre, side: wanted } = Head::of(points);
-        let side = (wanted.round() as u32).clamp(1, width.min(height).max(1));
+        let side = ((wanted * scale).round() as u32).clamp(1, width.min(height).max(1));
         let start = |centre: f32, length: u32| {
             ((centre - side as f32 / 2.0).round().max(0.0) as u32).min(length.saturating_sub(side))
         };
@@ -64,15 +65,15 @@ pub struct Portrait {
 }
 
 impl Portrait {
-    /// Cuts the head with these five points out of a picture, into `side` x `side` pixels (at least 1). Shrinks by Lanczos, enlarges by
+    /// Cuts the head with these five points, `scale` times FFHQ's square, out of a picture, into `side` x `side` pixels (at least 1). Shrinks by Lanczos, enlarges by
     /// Catmull-Rom; both on sRGB values.
     ///
     /// # Errors
     /// [`FaceError::Picture`] where the pixels are not those of a picture.
-    pub fn cut(picture: &RgbPixels, points: &FivePoints, side: u32) -> Result<Self, FaceError> {
+    pub fn cut(picture: &RgbPixels, points: &FivePoints, side: u32, scale: f32) -> Result<Self, FaceError> {
         picture.view()?;
         let side = side.max(1);
-        let square = Square::around(points, (picture.width, picture.height));
+        let square = Square::around(points, (picture.width, picture.height), scale);
         let pixels = picture.part((square.left, square.top), (square.side, square.side), (side, side));
         let factor = side as f32 / square.side as f32;
         let points = points.map(|point| {
@@ -108,22 +109,35 @@ mod tests {
     #[test]
     fn the_square_is_that_of_ffhq() {
         // Eyes 35.24 pixels apart, mouth 40.69 below them: 3.6 x 40.69 is more than 4 x 35.24.
-        let square = Square::around(&points(200.0, 300.0, 1.0), (1000, 1000));
+        let square = Square::around(&points(200.0, 300.0, 1.0), (1000, 1000), 1.0);
         assert_eq!(square, Square { left: 183, top: 283, side: 146 });
     }
 
     #[test]
+    fn more_may_be_wanted_around_the_head() {
+        let square = Square::around(&points(200.0, 300.0, 1.0), (1000, 1000), 2.0);
+        assert_eq!(square, Square { left: 110, top: 210, side: 293 });
+        assert_eq!(
+            Square::around(&points(0.0, 0.0, 1.0), (120, 128), 2.0),
+            Square { left: 0, top: 0, side: 120 }
+        );
+    }
+
+    #[test]
     fn it_is_moved_and_shrunk_into_the_picture() {
-        assert_eq!(Square::around(&points(0.0, 0.0, 1.0), (400, 300)), Square { left: 0, top: 0, side: 146 });
-        let corner = Square::around(&points(300.0, 200.0, 1.0), (400, 300));
+        assert_eq!(
+            Square::around(&points(0.0, 0.0, 1.0), (400, 300), 1.0),
+            Square { left: 0, top: 0, side: 146 }
+        );
+        let corner = Square::around(&points(300.0, 200.0, 1.0), (400, 300), 1.0);
         assert_eq!(corner, Square { left: 254, top: 154, side: 146 });
-        assert_eq!(Square::around(&points(0.0, 0.0, 3.0), (400, 300)).side, 300);
+        assert_eq!(Square::around(&points(0.0, 0.0, 3.0), (400, 300), 1.0).side, 300);
     }
 
     #[test]
     fn the_points_go_with_the_pixels() {
         let picture = RgbPixels { width: 400, height: 300, pixels: [7, 8, 9].repeat(400 * 300) };
-        let portrait = Portrait::cut(&picture, &points(100.0, 90.0, 1.0), 292).unwrap();
+        let portrait = Portrait::cut(&picture, &points(100.0, 90.0, 1.0), 292, 1.0).unwrap();
         assert_eq!((portrait.pixels.width, portrait.pixels.height), (292, 292));
         assert!(portrait.is_enlarged() && portrait.pixels.pixels.iter().all(|value| (7..=9).contains(value)));
         let eye = portrait.points.left_eye;
@@ -140,7 +154,7 @@ mod tests {
             y in -9000.0..9000.0f32,
             factor in 0.0..200.0f32,
         ) {
-            let square = Square::around(&points(x, y, factor), (width, height));
+            let square = Square::around(&points(x, y, factor), (width, height), 1.0);
             prop_assert!(square.side >= 1);
             prop_assert!(square.left + square.side <= width && square.top + square.side <= height, "{square:?}");
         }

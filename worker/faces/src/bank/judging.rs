@@ -120,7 +120,7 @@ impl<'a> Facts<'a> {
                         rank: recognised.rank,
                         margin: recognised.margin,
                         reference: self.reference,
-                        centroid: centroid.clone(),
+                        centroid: centroid.rounded(),
                     });
                 }
             }

@@ -35,6 +35,8 @@ pub struct CheckLimits {
     pub many_photos: usize,
     /// Sides of the portraits that are cut, in pixels.
     pub portrait_side: u32,
+    /// Sides of the square that becomes one, in sides of FFHQ's: more shows more around the head.
+    pub portrait_scale: f32,
 }
 
 impl Default for CheckLimits {
@@ -55,6 +57,7 @@ impl Default for CheckLimits {
             few_photos: 6,
             many_photos: 12,
             portrait_side: 512,
+            portrait_scale: 1.0,
         }
     }
 }
@@ -78,6 +81,7 @@ impl CheckLimits {
             ("duplicate_likeness", self.duplicate_likeness, -1.0, 1.0, cosine),
             ("duplicate_correlation", self.duplicate_correlation, -1.0, 1.0, cosine),
             ("portrait_side", self.portrait_side as f32, 8.0, 2048.0, "8 to 2048 pixels"),
+            ("portrait_scale", self.portrait_scale, 0.5, 4.0, "0.5 to 4"),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(FaceError::Option { name, value: value.to_string(), rule });

@@ -97,7 +97,7 @@ impl CheckedPhoto {
         let facts = facts(picture, face, &chip)?;
         checked.refusals = refusals(&facts, limits);
         checked.facts = Some(facts);
-        let portrait = Portrait::cut(picture, &face.points, limits.portrait_side)?;
+        let portrait = Portrait::cut(picture, &face.points, limits.portrait_side, limits.portrait_scale)?;
         if checked.refusals.is_empty() {
             checked.thumbprint = Some(Thumbprint::of(&chip)?);
             checked.embedding = recogniser.embed(&[chip])?.pop();

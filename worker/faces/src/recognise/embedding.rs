@@ -19,6 +19,11 @@ impl Embedding {
         ((length - 1.0).abs() < 1e-3).then_some(Self(values))
     }
 
+    /// To five decimals, which changes a cosine by less than one in ten thousand: for files.
+    pub(crate) fn rounded(&self) -> Self {
+        Self(self.0.iter().map(|value| ((f64::from(*value) * 1e5).round() / 1e5) as f32).collect())
+    }
+
     /// The direction of the mean; `None` where there are none, or they cancel out. All have the same width.
     pub fn mean<'a>(embeddings: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
         let mut sum: Vec<f32> = Vec::new();

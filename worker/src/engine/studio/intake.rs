@@ -228,7 +228,7 @@ mod tests {
     fn portrait(x: f32, y: f32) -> Portrait {
         let picture = RgbPixels { width: 400, height: 300, pixels: vec![90; 400 * 300 * 3] };
         let points = TEMPLATE.map(|point| Point::new(x + point.x, y + point.y));
-        Portrait::cut(&picture, &FivePoints::from_array(points), 64).unwrap()
+        Portrait::cut(&picture, &FivePoints::from_array(points), 64, 1.0).unwrap()
     }
 
     #[test]
