@@ -9,13 +9,13 @@ use likeness_diffusion::samplers::SamplerKind;
 use likeness_shared::client::Client;
 use likeness_shared::ids::Digest;
 use likeness_shared::limits::{DEFAULT_PLACEHOLDER, DEFAULT_START_PHRASE, MAX_ARTIFACT_BYTES};
-use likeness_shared::proto::{GenerationSpec, InversionSpec, PersonBinding, task};
+use likeness_shared::proto::{GenerationSpec, InversionSpec, PersonBinding, QualityRequest, task};
 
 use crate::arguments::Global;
 use crate::commands::photos::{self, PhotoFile};
 use crate::commands::{generate, invert, watch};
 use crate::output::{Format, Voice};
-use crate::whole_file;
+use crate::{views, whole_file};
 
 /// Prompts for the learned person, beside the plain "a photo of sks": places, clothes, styles.
 const PROMPTS: [&str; 6] = [
@@ -88,6 +88,11 @@ impl Course<'_> {
             steps: Some(self.steps),
             // The shipped people are drawn by a program: nobody is shown who could object.
             consent: Some(invert::consent("drawn-people-1")),
+            quality: Some(QualityRequest {
+                pictures: Some(1),
+                guidance_scale: Some(GUIDANCE),
+                ..QualityRequest::default()
+            }),
             ..InversionSpec::default()
         };
         let task = invert::submit(self.client, &self.global(), spec, None).await?;
@@ -95,6 +100,9 @@ impl Course<'_> {
             watch::with_meter(self.client, invert::task_id(&task)?, "learning", (&[], None), self.voice)
                 .await?;
         watch::outcome(&task, self.voice)?;
+        for (name, text) in views::quality_of(&task) {
+            self.voice.say(format_args!("{name}: {text}"));
+        }
         let Some(task::Outcome::InversionResult(result)) = task.outcome else {
             anyhow::bail!("the server's answer holds no learned person");
         };
