@@ -99,7 +99,7 @@ mod tests {
         std::fs::create_dir_all(ann.join("held_out")).unwrap();
         let write = |name: &str| {
             let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
-            png.extend(name.as_bytes());
+            png.extend(name.trim_start_matches("held_out/").as_bytes());
             std::fs::write(ann.join(name), png).unwrap();
         };
         for name in ["1.png", "2.png", "3.png", "4.png", "held_out/5.png"] {
