@@ -1,6 +1,6 @@
 //! The networks for faces (`[faces]` in the configuration of workers and coordinators): which files, how they take pixels, what a photo must be like.
 //!
-//! No network comes with Likeness. Without a detector and a recogniser photos are not searched for faces, and whatever needs one says
+//! None for photographs comes with Likeness. Without a detector and a recogniser photos are not searched for faces, and whatever needs one says
 //! which files to give.
 
 use std::path::{Path, PathBuf};

@@ -23,7 +23,7 @@ use crate::progress::{Meter, Standing};
 use crate::whole_file;
 
 const HELP: &str = "\
-Two networks look at the photos. None comes with Likeness; these two of the OpenCV Zoo (github.com/opencv/opencv_zoo) are free to use:
+Two networks look at the photos. None for photographs comes with Likeness; these two of the OpenCV Zoo (github.com/opencv/opencv_zoo) are free to use:
   --detector    face_detection_yunet_2023mar.onnx (MIT)
   --recogniser  face_recognition_sface_2021dec.onnx (Apache-2.0)
 Most recognisers of ArcFace's kind want --mean 127.5 --scale 127.5.
