@@ -33,7 +33,7 @@ pub(super) fn table() -> Markup {
             }
             p.note {
                 "Stable Diffusion 2.1-base, 12 people, 3 seeds, 25 prompts, 16 pictures each. Absolute values of other models and other "
-                "networks cannot be compared with these; the order of the cells, and how far they are apart, can."
+                "networks cannot be compared with these; the order of the cells can."
             }
         }
     }
