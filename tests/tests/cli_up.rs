@@ -96,6 +96,7 @@ fn photos_in_pictures_out() {
     assert_eq!(run(&["task", "ls", "--kind", "inversion"]).json().as_array().unwrap().len(), 1);
 
     corrupt_photos_fail_the_task(&run, out.path());
+    a_likeness_is_scored_by_the_networks_of_the_pocket_world(&run, &photos, out.path());
 
     service.signal(Signal::SIGTERM);
     let status = service.exit(WORK);
@@ -157,10 +158,32 @@ fn corrupt_photos_fail_the_task(run: &dyn Fn(&[&str]) -> Ended, folder: &Path) {
     let photo = photo.display().to_string();
     let good: Vec<String> =
         world::photos("person-05").iter().map(|path| path.display().to_string()).collect();
-    run(&["invert", "--name", "bob", "--consent", &photo, &good[0], &good[1], &good[2]])
-        .expect(5, &["corrupt"]);
+    let all = ["--min-photos", "4"];
+    run(&[&["invert", "--name", "bob", "--consent"][..], &all, &[&photo, &good[0], &good[1], &good[2]]]
+        .concat())
+    .expect(5, &["corrupt"]);
     run(&["invert", "--name", "bob", "--consent", &good[0], &good[1]]).expect(1, &["3"]);
     run(&["people", "get", "bob"]).expect(4, &["bob"]);
+}
+
+/// From photos to a scored, reported person in one command, begun at a name of the bank that the program carries.
+fn a_likeness_is_scored_by_the_networks_of_the_pocket_world(
+    run: &dyn Fn(&[&str]) -> Ended,
+    photos: &[String],
+    folder: &Path,
+) {
+    let report = folder.join("report");
+    let report = report.display().to_string();
+    let mut arguments = vec!["invert", "--name", "cem", "--consent", "--steps", "4", "--batch", "2"];
+    arguments.extend(["--start", "id", "--quality", "--quality-pictures", "1", "--quality-steps", "4"]);
+    arguments.extend(["--held-out", "2", "--report", &report]);
+    arguments.extend(photos.iter().map(String::as_str));
+    let ended = run(&arguments);
+    let quality = &ended.expect(0, &[]).json()["task"]["inversion_result"]["quality"];
+    for figure in ["identity", "held_out", "clip"] {
+        assert!(!quality[figure].is_null(), "no {figure}: {quality}");
+    }
+    assert!(Path::new(&report).join("report.html").is_file());
 }
 
 /// The compressed pixels of a PNG: all its IDAT chunks.
