@@ -146,7 +146,7 @@ fn photos_become_a_person_with_a_report() {
 fn a_worker_without_networks_learns_and_says_why_there_is_no_report() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = Coordinator::start(folder.path());
-    let worker = coordinator.start_worker("looks at nothing");
+    let worker = coordinator.start_worker("blind");
     let ended = invert(&coordinator, "ann", &["--quality", "--held-out", "1"]);
     ended.expect(0, &["there is no quality report: the worker has no networks", "(no_networks)"]);
     let result = &ended.json()["task"]["inversion_result"];
