@@ -83,7 +83,7 @@ pub(crate) async fn run(
 
 /// Writes the report and says where it is.
 fn tell(out: &Path, plan: &plan::Plan, results: &Results, voice: Voice) -> anyhow::Result<()> {
-    let written = report::write(out, plan, results.units())?;
+    let written = tokio::task::block_in_place(|| report::write(out, plan, results.units()))?;
     let shown: Vec<String> = written.paths().iter().map(|path| path.display().to_string()).collect();
     let (done, all) = (results.units().len(), plan.units().len());
     voice.lines(&serde_json::json!({ "made": done, "of": all, "files": shown }), &shown)?;

@@ -102,7 +102,7 @@ impl Run<'_> {
             }
             progress.show(self.results.units().len());
             if progress.reported.elapsed() >= REPORT_EVERY {
-                report::write(self.out, &self.plan, self.results.units())?;
+                tokio::task::block_in_place(|| report::write(self.out, &self.plan, self.results.units()))?;
                 progress.reported = Instant::now();
             }
         }
