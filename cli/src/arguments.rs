@@ -1,6 +1,7 @@
 //! The command line: global options and the tree of commands. Options of a command stand beside its code.
 
 use clap::{Args, Parser, Subcommand};
+use likeness_shared::limits::MAX_GUIDANCE_SCALE;
 
 use crate::commands::{
     bank, bench, completions, demo, devices, experiment, generate, invert, people, photos, queue, task, up,
@@ -142,6 +143,12 @@ pub(crate) fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Re
         .ok()
         .filter(|number| number.is_finite() && fits(*number))
         .ok_or_else(|| format!("must be {wanted}"))
+}
+
+/// Parses a scale of classifier-free guidance.
+pub(crate) fn guidance(text: &str) -> Result<f64, String> {
+    let wanted = format!("a number from 1 (off) to {MAX_GUIDANCE_SCALE}");
+    number(text, &wanted, |scale| (1.0..=MAX_GUIDANCE_SCALE).contains(&scale))
 }
 
 #[cfg(test)]

@@ -10,15 +10,15 @@ use likeness_diffusion::samplers::SamplerKind;
 use likeness_shared::client::Client;
 use likeness_shared::ids::{Digest, RequestId};
 use likeness_shared::limits::{
-    DEFAULT_GUIDANCE_SCALE, DEFAULT_SAMPLER_STEPS, DEFAULT_STRENGTH, MAX_ARTIFACT_BYTES, MAX_GUIDANCE_SCALE,
-    MAX_PICTURE_SIDE, MAX_PICTURES, MAX_SAMPLER_STEPS, MIN_PICTURE_SIDE, steps_made,
+    DEFAULT_GUIDANCE_SCALE, DEFAULT_SAMPLER_STEPS, DEFAULT_STRENGTH, MAX_ARTIFACT_BYTES, MAX_PICTURE_SIDE,
+    MAX_PICTURES, MAX_SAMPLER_STEPS, MIN_PICTURE_SIDE, steps_made,
 };
 use likeness_shared::proto::{
     GenerationSpec, InitImage, PersonBinding, Picture, Sampler, SubmitGenerationRequest, Task, Timing, task,
 };
 use serde::Serialize;
 
-use crate::arguments::{Global, number, whole_number};
+use crate::arguments::{Global, guidance, number, whole_number};
 use crate::commands::models::CacheArguments;
 use crate::commands::photos::{self, PhotoFile};
 use crate::commands::{invert, people, timing, watch};
@@ -115,11 +115,6 @@ pub(crate) struct GenerateArguments {
     /// Print the task's id and leave.
     #[arg(long, conflicts_with = "model", help_heading = "Through a server")]
     no_wait: bool,
-}
-
-fn guidance(text: &str) -> Result<f64, String> {
-    let wanted = format!("a number from 1 (off) to {MAX_GUIDANCE_SCALE}");
-    number(text, &wanted, |scale| (1.0..=MAX_GUIDANCE_SCALE).contains(&scale))
 }
 
 fn strength(text: &str) -> Result<f64, String> {

@@ -53,7 +53,7 @@ pub(crate) fn run(options: &GenerateArguments, voice: Voice) -> anyhow::Result<E
 }
 
 /// Opens and loads a model folder on the CPU in f32, and takes its digest.
-fn load(folder: &Path, voice: Voice) -> anyhow::Result<(StableDiffusion, String)> {
+pub(crate) fn load(folder: &Path, voice: Voice) -> anyhow::Result<(StableDiffusion, String)> {
     let mut meter = Meter::new(voice, "model");
     meter.show(Standing { phase: format!("reading {}", folder.display()), ..Standing::default() });
     let cannot = || format!("cannot load the model in {}", folder.display());

@@ -1,17 +1,15 @@
 //! Portraits drawn by a fleet: an ordinary generation a name, several of them in flight.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use anyhow::Context;
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::samplers::SamplerKind;
 use likeness_faces::bank::Recipe;
 use likeness_shared::client::Client;
-use likeness_shared::ids::TaskId;
 use likeness_shared::proto::GenerationSpec;
+use std::collections::BTreeSet;
 
 use crate::arguments::Global;
+use crate::commands::under_way::UnderWay;
 use crate::commands::{generate, invert, watch};
 use crate::output::Voice;
 
@@ -23,7 +21,7 @@ pub(super) struct Fleet {
     model: String,
     sampler: SamplerKind,
     voice: Voice,
-    under_way: Arc<Mutex<BTreeSet<TaskId>>>,
+    under_way: UnderWay,
 }
 
 /// A name's portraits as they came.
@@ -43,7 +41,7 @@ impl Fleet {
     ) -> anyhow::Result<Self> {
         let client = Client::connect(&global.server).await?;
         let (global, model) = (global.clone(), model.unwrap_or_default().to_owned());
-        Ok(Self { client, global, model, sampler, voice, under_way: Arc::default() })
+        Ok(Self { client, global, model, sampler, voice, under_way: UnderWay::default() })
     }
 
     /// Has a name drawn, and fetches what was.
@@ -61,10 +59,7 @@ impl Fleet {
         };
         let task = generate::submit(&self.client, &self.global, spec, None).await?;
         let id = invert::task_id(&task)?;
-        self.note(|under_way| under_way.insert(id));
-        let ended = watch::follow(&self.client, id, async |_| Ok(())).await;
-        self.note(|under_way| under_way.remove(&id));
-        let task = ended?;
+        let task = self.under_way.follow(&self.client, id).await?;
         watch::outcome(&task, self.voice).with_context(|| format!("drawing {name:?}"))?;
         let mut pictures = Vec::new();
         let mut digests = BTreeSet::new();
@@ -83,14 +78,6 @@ impl Fleet {
 
     /// Cancels what is in flight, as far as that can be done.
     pub(super) async fn cancel_all(&self) {
-        for id in self.note(std::mem::take) {
-            if let Err(error) = self.client.cancel_task(id).await {
-                self.voice.warn(format_args!("task {id} could not be cancelled: {error}"));
-            }
-        }
-    }
-
-    fn note<T>(&self, change: impl FnOnce(&mut BTreeSet<TaskId>) -> T) -> T {
-        change(&mut self.under_way.lock().unwrap_or_else(PoisonError::into_inner))
+        self.under_way.cancel_all(&self.client, self.voice).await;
     }
 }

@@ -4,10 +4,10 @@ use clap::Args;
 use likeness_diffusion::samplers::SamplerKind;
 use likeness_faces::bank::{NAME_PLACE, NetworksUsed, Recipe};
 use likeness_shared::limits::{
-    DEFAULT_GUIDANCE_SCALE, DEFAULT_SAMPLER_STEPS, MAX_GUIDANCE_SCALE, MAX_PICTURES, MAX_SAMPLER_STEPS,
+    DEFAULT_GUIDANCE_SCALE, DEFAULT_SAMPLER_STEPS, MAX_PICTURES, MAX_SAMPLER_STEPS,
 };
 
-use crate::arguments::{number, whole_number};
+use crate::arguments::{guidance, whole_number};
 
 /// Options that decide what portraits look like.
 #[derive(Debug, Args)]
@@ -34,11 +34,6 @@ pub(super) struct DrawingArguments {
     /// How strongly the prompt rules (classifier-free guidance); 1 = off.
     #[arg(long, allow_hyphen_values = true, default_value_t = DEFAULT_GUIDANCE_SCALE, value_parser = guidance, value_name = "SCALE")]
     guidance: f64,
-}
-
-fn guidance(text: &str) -> Result<f64, String> {
-    let wanted = format!("a number from 1 (off) to {MAX_GUIDANCE_SCALE}");
-    number(text, &wanted, |scale| (1.0..=MAX_GUIDANCE_SCALE).contains(&scale))
 }
 
 fn prompt(text: &str) -> Result<String, String> {

@@ -3,16 +3,14 @@
 use std::path::Path;
 
 use anyhow::Context;
-use burn::tensor::{Device, FloatDType};
-use likeness_diffusion::model_folder::ModelFolder;
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::samplers::SamplerKind;
 use likeness_diffusion::stable_diffusion::StableDiffusion;
 use likeness_faces::bank::Recipe;
 use likeness_worker::generation::{GenerationOptions, PromptContext, TextToImage, decode_pass, sample_pass};
 
+use crate::commands::local_generation;
 use crate::output::Voice;
-use crate::progress::{Meter, Standing};
 
 /// Pictures that go through the model together.
 const AT_ONCE: usize = 8;
@@ -28,13 +26,7 @@ pub(super) struct Here {
 
 impl Here {
     pub(super) fn load(folder: &Path, voice: Voice) -> anyhow::Result<Self> {
-        let mut meter = Meter::new(voice, "model");
-        meter.show(Standing { phase: format!("reading {}", folder.display()), ..Standing::default() });
-        let cannot = || format!("cannot load the model in {}", folder.display());
-        let opened = ModelFolder::open(folder).with_context(cannot)?;
-        let digest = opened.digest().with_context(cannot)?;
-        let model = StableDiffusion::load(&opened, &Device::flex(), FloatDType::F32).with_context(cannot)?;
-        meter.finish("loaded");
+        let (model, digest) = local_generation::load(folder, voice)?;
         Ok(Self { model, digest })
     }
 

@@ -2,20 +2,21 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
 use likeness_diffusion::samplers::SamplerKind;
 use likeness_shared::limits::{
-    DEFAULT_GUIDANCE_SCALE, DEFAULT_PLACEHOLDER, DEFAULT_SAMPLER_STEPS, MAX_GUIDANCE_SCALE,
-    MAX_INVERSION_STEPS, MAX_PICTURES, MAX_SAMPLER_STEPS,
+    DEFAULT_GUIDANCE_SCALE, DEFAULT_PLACEHOLDER, DEFAULT_SAMPLER_STEPS, MAX_INVERSION_STEPS, MAX_PICTURES,
+    MAX_SAMPLER_STEPS,
 };
 
 use super::cell::{Cell, Method, Origin, Role};
 use super::people::Person;
 use super::plan::{Plan, ScoredBy};
-use crate::arguments::{number, whole_number};
+use crate::arguments::{guidance, whole_number};
 use crate::commands::bank::names;
 use crate::commands::face_networks::NetworkArguments;
+use crate::commands::lines;
 use crate::exit::{CliError, Exit};
 
 const HELP: &str = "\
@@ -107,11 +108,6 @@ pub(crate) struct ExperimentArguments {
     pub(super) at_once: u32,
 }
 
-fn guidance(text: &str) -> Result<f64, String> {
-    let wanted = format!("a number from 1 (off) to {MAX_GUIDANCE_SCALE}");
-    number(text, &wanted, |scale| (1.0..=MAX_GUIDANCE_SCALE).contains(&scale))
-}
-
 impl ExperimentArguments {
     /// The plan, for these people and scored by these networks.
     pub(super) fn plan(&self, people: &[Person], scored_by: ScoredBy) -> anyhow::Result<Plan> {
@@ -165,16 +161,11 @@ impl ExperimentArguments {
     }
 
     fn read_prompts(&self) -> anyhow::Result<Vec<String>> {
-        let shown = self.prompts.display();
-        let text = std::fs::read_to_string(&self.prompts).with_context(|| {
-            format!("cannot read the prompts in {shown}; give a text file with one prompt a line")
-        })?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let prompts: Vec<String> = lines.map(str::to_owned).collect();
-        ensure!(!prompts.is_empty(), "{shown} has no prompts; put one prompt a line there");
+        let prompts = lines::read(&self.prompts, "prompt")?;
         if let Some(prompt) = prompts.iter().find(|prompt| !prompt.contains(&self.placeholder)) {
             let message = format!(
-                "{shown}: the prompt {prompt:?} has no {:?} in it, which stands for the person (--placeholder)",
+                "{}: the prompt {prompt:?} has no {:?} in it, which stands for the person (--placeholder)",
+                self.prompts.display(),
                 self.placeholder
             );
             return Err(CliError::new(Exit::Usage, message).into());

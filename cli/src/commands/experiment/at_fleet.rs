@@ -3,13 +3,12 @@
 //! Request ids follow from the experiment and the unit, so a unit that was under way when the experiment was killed is taken up where
 //! the fleet has it by then, and nothing is done twice.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use likeness_diffusion::samplers::SamplerKind;
 use likeness_shared::client::Client;
-use likeness_shared::ids::{Digest, TaskId};
+use likeness_shared::ids::Digest;
 use likeness_shared::proto::{
     GenerationSpec, InversionResult, InversionSpec, PersonBinding, SubmitGenerationRequest,
     SubmitInversionRequest, Task, task,
@@ -18,6 +17,7 @@ use likeness_shared::watch::is_terminal;
 
 use super::plan::{Plan, UnitKey};
 use crate::arguments::Global;
+use crate::commands::under_way::UnderWay;
 use crate::commands::{generate, invert, watch};
 use crate::output::Voice;
 
@@ -33,7 +33,7 @@ pub(super) struct Fleet {
     experiment: String,
     sampler: SamplerKind,
     voice: Voice,
-    under_way: Arc<Mutex<BTreeSet<TaskId>>>,
+    under_way: UnderWay,
 }
 
 /// What a task is to do.
@@ -60,7 +60,15 @@ impl Fleet {
         (experiment, sampler): (String, SamplerKind),
         voice: Voice,
     ) -> Self {
-        Self { client, global: global.clone(), plan, experiment, sampler, voice, under_way: Arc::default() }
+        Self {
+            client,
+            global: global.clone(),
+            plan,
+            experiment,
+            sampler,
+            voice,
+            under_way: UnderWay::default(),
+        }
     }
 
     /// Learns the unit's person and has every prompt drawn.
@@ -91,11 +99,7 @@ impl Fleet {
 
     /// Cancels what is in flight, as far as that can be done.
     pub(super) async fn cancel_all(&self) {
-        for id in self.note(std::mem::take) {
-            if let Err(error) = self.client.cancel_task(id).await {
-                self.voice.warn(format_args!("task {id} could not be cancelled: {error}"));
-            }
-        }
+        self.under_way.cancel_all(&self.client, self.voice).await;
     }
 
     async fn invert(&self, key: UnitKey) -> anyhow::Result<Task> {
@@ -155,10 +159,7 @@ impl Fleet {
             let task = self.submit(request_id, &asked).await?.context("the server's answer holds no task")?;
             let was_over = is_terminal(task.state());
             let id = invert::task_id(&task)?;
-            self.note(|under_way| under_way.insert(id));
-            let ended = watch::follow(&self.client, id, async |_| Ok(())).await;
-            self.note(|under_way| under_way.remove(&id));
-            let task = ended?;
+            let task = self.under_way.follow(&self.client, id).await?;
             match watch::outcome(&task, self.voice) {
                 Ok(_) => return Ok(task),
                 // the failure of an earlier run may have been an accident; a second one right now is none
@@ -182,10 +183,6 @@ impl Fleet {
                 self.client.submit_generation(request).await?.task
             }
         })
-    }
-
-    fn note<T>(&self, change: impl FnOnce(&mut BTreeSet<TaskId>) -> T) -> T {
-        change(&mut self.under_way.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

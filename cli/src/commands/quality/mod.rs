@@ -11,8 +11,8 @@ use likeness_shared::client::Client;
 use likeness_shared::proto::{InversionResult, QualityReport, QualityRequest, Task, task};
 
 use crate::arguments::whole_number;
+use crate::commands::lines;
 use crate::commands::photos::PhotoFile;
-use crate::exit::{CliError, Exit};
 use crate::output::Voice;
 use crate::whole_file;
 
@@ -67,15 +67,7 @@ impl QualityArguments {
 
     fn prompts(&self) -> anyhow::Result<Vec<String>> {
         let Some(path) = &self.quality_prompts else { return Ok(Vec::new()) };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the prompts in {}", path.display()))?;
-        let prompts: Vec<String> =
-            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-        if prompts.is_empty() {
-            let message = format!("{} holds no prompt: write one a line", path.display());
-            return Err(CliError::new(Exit::Failed, message).into());
-        }
-        Ok(prompts)
+        lines::read(path, "prompt")
     }
 
     /// Keeps the report of a finished task as files, where they are wanted, and says why there is none.
