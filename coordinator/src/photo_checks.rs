@@ -11,7 +11,7 @@ use bytes::Bytes;
 use likeness_faces::FaceError;
 use likeness_faces::check::{CheckLimits, CheckedPhoto, PhotoChecker};
 use likeness_faces::config::{FacesConfig, FacesError};
-use likeness_faces::report::photo_report;
+use likeness_photo_report::photo_report;
 use likeness_shared::errors::ServiceError;
 use likeness_shared::ids::Digest;
 use likeness_shared::proto::PhotoReport;

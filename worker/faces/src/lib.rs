@@ -4,8 +4,8 @@
 //! sender understands. Nothing but pixels leaves it: no position, date, camera or thumbnail. [`detect`] finds the
 //! faces of a picture, [`align`] brings a face to where recognisers expect it, [`recognise`] says as a direction who it
 //! is. The networks are ONNX files that the caller names ([`config`] is how an operator does). [`check`] judges photos, [`portrait`]
-//! cuts the head out, [`bank`] knows which names a model can draw and who is most like a person, and [`report`] says it all in
-//! the words of the protocol. This crate knows no queue, and nothing of the model that draws.
+//! cuts the head out, and [`bank`] knows which names a model can draw and who is most like a person. This crate knows no queue, no protocol, and
+//! nothing of the model that draws.
 
 pub mod align;
 pub mod bank;
@@ -19,7 +19,6 @@ mod network;
 pub mod portrait;
 mod reader;
 pub mod recognise;
-pub mod report;
 
 pub use error::{FaceError, NetworkRole};
 pub use face::{Bounds, Face, FivePoints, Point};

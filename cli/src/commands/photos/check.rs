@@ -9,7 +9,7 @@ use clap::Args;
 use image::RgbImage;
 use likeness_faces::check::{CheckedSet, PhotoChecker};
 use likeness_faces::intake::{PhotoLimits, RgbPixels};
-use likeness_faces::report::photo_report;
+use likeness_photo_report::photo_report;
 use likeness_shared::proto::PhotoReport;
 
 use super::by_server;

@@ -13,7 +13,7 @@ use likeness_faces::check::{CheckLimits, CheckedPhoto, CheckedSet, PhotoChecker}
 use likeness_faces::intake::{Photo, PhotoLimits, PhotoRefused, PhotoSet, RgbPixels, read_photo};
 use likeness_faces::portrait::Portrait;
 use likeness_faces::recognise::Embedding;
-use likeness_faces::report::{of_task, photo_report};
+use likeness_photo_report::{of_task, photo_report};
 use likeness_shared::limits::MIN_PHOTOS;
 use likeness_shared::proto::{InversionSpec, PhotoReport};
 

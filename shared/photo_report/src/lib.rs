@@ -1,9 +1,12 @@
-//! A checked set in the words of the protocol, for whoever sent the photos.
+//! A checked set of photos in the words of the protocol, for whoever sent them.
+//!
+//! Photos are judged in three places: by a coordinator before a task is submitted, by the worker that learns from them, and by the command
+//! line on files. All three say it with this. It is a crate of its own so that the networks for faces know no protocol and what everybody
+//! shares knows no networks (`docs/decisions/0019-photos-are-judged-where-they-arrive.md`).
 
+use likeness_faces::check::{CheckedPhoto, CheckedSet, FaceFacts};
+use likeness_faces::intake::PhotoRefused;
 use likeness_shared::proto::{PhotoAdvice, PhotoFace, PhotoFacts, PhotoRefusal, PhotoReport, PhotoVerdict};
-
-use crate::check::{CheckedPhoto, CheckedSet, FaceFacts};
-use crate::intake::PhotoRefused;
 
 /// Every photo with what was measured of it. `digests` are the photos' artifacts, in the order of the set.
 #[must_use]
@@ -77,15 +80,21 @@ fn face(facts: &FaceFacts, photo: &CheckedPhoto) -> PhotoFace {
 
 #[cfg(test)]
 mod tests {
+    use likeness_faces::check::CheckLimits;
+    use likeness_faces::intake::RefusalCode;
+
     use super::*;
-    use crate::check::CheckLimits;
-    use crate::intake::RefusalCode;
 
     #[test]
     fn a_task_hears_of_what_it_does_not_learn_from() {
         let (mut dark, mut good) = (CheckedPhoto::default(), CheckedPhoto::default());
         (dark.sides, good.sides) = (Some((40, 30)), Some((20, 30)));
-        dark.refusals = vec![PhotoRefused::new(RefusalCode::TooDark, "it is dark", "switch the light on")];
+        dark.refusals = vec![PhotoRefused {
+            code: RefusalCode::TooDark,
+            sentence: "it is dark".to_owned(),
+            hint: "switch the light on".to_owned(),
+            index: None,
+        }];
         let limits = CheckLimits { min_photos: 2, ..CheckLimits::default() };
         let set = CheckedSet::of(vec![good, dark], &limits);
         let report = photo_report(&set, &["aa".to_owned(), "bb".to_owned()]);
