@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use burn::tensor::Device;
-use likeness_faces::config::FacesConfig;
 use likeness_shared::client::Client;
 use likeness_worker::score::{Evaluate, Evaluator};
 
@@ -50,7 +49,7 @@ pub(crate) async fn run(
     let out = options.out.as_path();
     std::fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
     let results = Results::open(out, &plan)?;
-    warn_of_networks(&faces, voice);
+    warn_of_networks(&evaluator, voice);
     let looked = tokio::task::block_in_place(|| Looked::at(evaluator, &people, &plan, voice))?;
     keepsakes::keep_photos(out, &people)?;
     let failed = if plan.units().len() > results.units().len() {
@@ -100,13 +99,14 @@ async fn upload(client: &Client, people: &[Person], voice: Voice) -> anyhow::Res
 }
 
 /// Scores are worth less where the network that chooses names is the one that judges, and the score of the paper needs CLIP.
-fn warn_of_networks(faces: &FacesConfig, voice: Voice) {
-    if faces.judge.is_none() {
+fn warn_of_networks(evaluator: &Evaluator, voice: Voice) {
+    let networks = evaluator.networks();
+    if networks.judged_by_chooser {
         voice.warn(
-            "faces.judge is not configured: the recogniser judges what it has chosen itself; name a second network of another training",
+            "the recogniser judges what it has chosen itself; name a second network of another training as faces.judge",
         );
     }
-    if faces.clip.is_none() {
+    if networks.clip.is_none() {
         voice.warn(
             "faces.clip is not configured: there is likeness in the report, and neither clip nor the score",
         );

@@ -1,8 +1,10 @@
 //! What a task is expected to cost: units of work by its spec, and the GPU time of a unit as earlier tasks took it.
 
 use likeness_shared::limits::{
-    DEFAULT_BATCH_SIZE, DEFAULT_INVERSION_STEPS, DEFAULT_SAMPLER_STEPS, DEFAULT_STRENGTH, steps_made,
+    DEFAULT_BATCH_SIZE, DEFAULT_GUIDANCE_SCALE, DEFAULT_INVERSION_STEPS, DEFAULT_QUALITY_PICTURES,
+    DEFAULT_QUALITY_STEPS, DEFAULT_SAMPLER_STEPS, DEFAULT_STRENGTH, steps_made,
 };
+use likeness_shared::proto::QualityRequest;
 use serde::{Deserialize, Serialize};
 
 use crate::store::record::Spec;
@@ -11,6 +13,8 @@ use crate::store::record::Spec;
 const FIRST_INVERSION_NS: u64 = 20_000_000;
 /// Until a task of a kind has been through: nanoseconds of one picture in one sampler step.
 const FIRST_GENERATION_NS: u64 = 10_000_000;
+/// A photo's training iteration, forward and back, in forward passes of the UNet.
+const TRAINING_PASSES: u64 = 3;
 /// Tasks over which the mean runs.
 const MEMORY: u64 = 16;
 
@@ -81,8 +85,9 @@ pub fn units_left(spec: &Spec, done: u32) -> u64 {
     let left = |steps: u32| u64::from(steps.saturating_sub(done));
     match spec {
         Spec::Inversion(spec) => {
-            left(spec.steps.unwrap_or(DEFAULT_INVERSION_STEPS))
-                * u64::from(spec.batch_size.unwrap_or(DEFAULT_BATCH_SIZE))
+            let training = left(spec.steps.unwrap_or(DEFAULT_INVERSION_STEPS))
+                * u64::from(spec.batch_size.unwrap_or(DEFAULT_BATCH_SIZE));
+            training + spec.quality.as_ref().map_or(0, report_units)
         }
         Spec::Generation(spec) => {
             // a generation begins anew after a lost attempt, and its report counts the steps of all its pictures
@@ -92,4 +97,15 @@ pub fn units_left(spec: &Spec, done: u32) -> u64 {
             u64::from(steps) * u64::from(spec.pictures.unwrap_or(1))
         }
     }
+}
+
+/// Of drawing the pictures of a quality report, in the units of training: a picture's sampler step is one forward pass, or two where it
+/// is guided. A report begins anew after a lost attempt.
+fn report_units(request: &QualityRequest) -> u64 {
+    let pictures =
+        request.prompts.len() as u64 * u64::from(request.pictures.unwrap_or(DEFAULT_QUALITY_PICTURES));
+    let steps = u64::from(request.sampler_steps.unwrap_or(DEFAULT_QUALITY_STEPS));
+    let is_guided = request.guidance_scale.unwrap_or(DEFAULT_GUIDANCE_SCALE) > 1.0;
+    let forward = pictures * steps * if is_guided { 2 } else { 1 };
+    forward.div_ceil(TRAINING_PASSES)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use likeness_shared::proto::{GenerationSpec, InitImage, TaskKind};
+use likeness_shared::proto::{GenerationSpec, InitImage, InversionSpec, QualityRequest, TaskKind};
 use proptest::prelude::*;
 
 use super::*;
@@ -114,6 +114,25 @@ fn a_generation_counts_the_steps_that_it_makes() {
         )
     };
     assert_eq!([None, Some(1.0), Some(0.5), Some(0.02)].map(units), [150, 150, 75, 3]);
+}
+
+#[test]
+fn an_inversion_counts_the_pictures_of_its_report() {
+    let units = |quality: Option<QualityRequest>, done: u32| {
+        let (steps, batch_size) = (Some(100), Some(4));
+        let spec = InversionSpec { steps, batch_size, quality, ..InversionSpec::default() };
+        units_left(&Spec::Inversion(spec), done)
+    };
+    let report = QualityRequest {
+        prompts: vec!["a photo of sks".to_owned(); 3],
+        pictures: Some(2),
+        sampler_steps: Some(10),
+        ..QualityRequest::default()
+    };
+    let unguided = QualityRequest { guidance_scale: Some(1.0), ..report.clone() };
+    assert_eq!(units(None, 0), 400);
+    assert_eq!([0, 100].map(|done| units(Some(report.clone()), done)), [440, 40]);
+    assert_eq!(units(Some(unguided), 100), 20);
 }
 
 #[test]
