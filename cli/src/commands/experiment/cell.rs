@@ -73,6 +73,11 @@ pub(super) enum Method {
     Sphere,
 }
 
+/// What a person draws a name by: another for everybody and every seed, or the name that a seed has drawn for all would pass for the method.
+fn lot(person: usize, seed: u32) -> u64 {
+    person as u64 + 7919 * u64::from(seed)
+}
+
 impl Cell {
     /// The learning rate to ask for; nothing = the method's.
     pub(super) fn learning_rate(&self) -> Option<f64> {
@@ -83,13 +88,13 @@ impl Cell {
     pub(super) fn start(&self, person: usize, seed: u32) -> Start {
         let kind = match &self.start {
             Origin::Face => StartKind::Face(PhraseStart::default()),
-            Origin::Rand2 => StartKind::Rand2(Rand2Start { seed: Some(u64::from(seed)) }),
+            Origin::Rand2 => StartKind::Rand2(Rand2Start { seed: Some(lot(person, seed)) }),
             Origin::IdParity => StartKind::Id(IdStart { names: "parity".to_owned() }),
             Origin::Id => StartKind::Id(IdStart::default()),
             Origin::Auto => StartKind::Auto(AutoStart::default()),
             Origin::OneOf(phrases) => {
-                let index = (person + 7919 * seed as usize) % phrases.len().max(1);
-                let phrase = phrases.get(index).cloned().unwrap_or_default();
+                let index = lot(person, seed) % phrases.len().max(1) as u64;
+                let phrase = phrases.get(index as usize).cloned().unwrap_or_default();
                 StartKind::Face(PhraseStart { phrase })
             }
         };
@@ -203,5 +208,12 @@ mod tests {
         assert_ne!(phrase(0, 0), phrase(1, 0));
         assert_ne!(phrase(0, 0), phrase(0, 1));
         assert_eq!(cell.learning_rate(), Some(STANDING_STILL));
+
+        let cell = Cell { start: Origin::Rand2, ..cell };
+        let lots = [(0, 0), (1, 0), (0, 1)].map(|(person, seed)| match cell.start(person, seed).kind {
+            Some(StartKind::Rand2(rand2)) => rand2.seed,
+            other => panic!("{other:?}"),
+        });
+        assert!(lots[0] != lots[1] && lots[0] != lots[2] && lots[1] != lots[2], "{lots:?}");
     }
 }
