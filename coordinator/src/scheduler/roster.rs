@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use likeness_shared::ids::{Fence, Incarnation, TaskId, WorkerId};
 use likeness_shared::proto::CoordinatorMessage;
 use likeness_shared::proto::coordinator_message::Message;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -186,14 +187,16 @@ impl Entry {
         credit.saturating_sub(self.on_the_way.len())
     }
 
-    /// Posts without waiting; a worker that does not empty its outbox is cut.
+    /// Posts without waiting; a worker that does not empty its outbox is cut. Nothing is wrong where its session is just ending.
     fn post(&self, message: Message) -> bool {
-        let posted = self.outbox.try_send(Ok(CoordinatorMessage { message: Some(message) })).is_ok();
-        if !posted {
+        let posted = self.outbox.try_send(Ok(CoordinatorMessage { message: Some(message) }));
+        if let Err(TrySendError::Full(_)) = &posted {
             tracing::warn!(worker = %self.member.claimant.worker, "worker takes no messages, its session is cut");
+        }
+        if posted.is_err() {
             self.cut.cancel();
         }
-        posted
+        posted.is_ok()
     }
 }
 
