@@ -1,12 +1,13 @@
 //! Portraits drawn by a fleet: an ordinary generation a name, several of them in flight.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 use likeness_diffusion::picture::RgbPicture;
 use likeness_diffusion::samplers::SamplerKind;
 use likeness_faces::bank::Recipe;
 use likeness_shared::client::Client;
 use likeness_shared::proto::GenerationSpec;
-use std::collections::BTreeSet;
 
 use crate::arguments::Global;
 use crate::commands::under_way::UnderWay;
